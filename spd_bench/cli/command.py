@@ -1,0 +1,45 @@
+"""The frame of every command: help, one-line errors, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from spd_bench.errors import InputError
+
+EXIT_OK = 0
+EXIT_INPUT_ERROR = 2
+
+
+def command_parser(*, name: str, description: str, example: str) -> argparse.ArgumentParser:
+    """A parser whose ``--help`` ends with an example."""
+    return argparse.ArgumentParser(
+        prog=name,
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def run_command(
+    body: Callable[[argparse.Namespace], None],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse ``argv``, run ``body`` and turn a user's mistake into one line and exit status 2.
+
+    ``--debug`` is added to the parser: it shows the traceback of an input error too.
+    """
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.DEBUG if arguments.debug else logging.WARNING, format="%(message)s")
+    try:
+        body(arguments)
+    except InputError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    return EXIT_OK

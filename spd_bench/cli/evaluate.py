@@ -1,0 +1,135 @@
+"""``spd_evaluate``: a folder of predicted masks against a folder of references."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from spd_bench.cli.command import command_parser, run_command
+from spd_bench.errors import InputError
+from spd_bench.evaluation import FolderScores, evaluate_folders, summarise, write_frame
+from spd_bench.evaluation.case import CaseScores
+from spd_bench.evaluation.masks import find_volumes
+from spd_bench.storage import read_json
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``spd_evaluate``; returns the exit status."""
+    return run_command(_evaluate, _parser(), argv)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser(
+        name="spd_evaluate",
+        description="Score predicted masks slice by slice and as volumes: slices.csv, volumes.csv and summary.csv.",
+        example="spd_evaluate --reference labelsTs --prediction predictions/spd -o scores --method spd",
+    )
+    parser.add_argument("--reference", type=Path, required=True, metavar="DIR", help="folder of reference label maps")
+    parser.add_argument("--prediction", type=Path, required=True, metavar="DIR", help="folder of masks of 0 and 1")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the three files")
+    parser.add_argument("--dataset", metavar="NAME", help="name in the files (default: the reference folder's)")
+    parser.add_argument("--method", metavar="NAME", help="name in the files (default: the prediction folder's)")
+    parser.add_argument("--fold", type=int, default=0, metavar="N", help="number in the files (default: 0)")
+    parser.add_argument(
+        "--target-labels",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="LABEL",
+        help="labels of the reference that make up the target (default: all above 0)",
+    )
+    parser.add_argument(
+        "--slice-axis",
+        type=int,
+        choices=(0, 1, 2),
+        help="axis of (z, y, x) along which slices lie (default: the one with the largest median spacing)",
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (default: 1)")
+    return parser
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    if arguments.jobs < 1:
+        raise InputError(f"--jobs {arguments.jobs} is not a number of processes", remedy="give 1 or more")
+    if any(label < 1 for label in arguments.target_labels):
+        raise InputError(
+            f"--target-labels {arguments.target_labels} names the background", remedy="give labels above 0"
+        )
+    _require_folder_name(arguments.output)
+    references = find_volumes(arguments.reference)
+    if references and references.keys().isdisjoint(find_volumes(arguments.prediction)):
+        raise InputError(
+            f"none of the {len(references)} references has a prediction of its name",
+            file=arguments.prediction,
+            remedy=f"name the predictions as the references, {next(iter(references.values())).name} and so on",
+        )
+
+    def progress(cases: Iterable[CaseScores]) -> Iterable[CaseScores]:
+        return tqdm(cases, total=len(references), desc="evaluating", unit="volume", file=sys.stderr, delay=1)
+
+    scores = evaluate_folders(
+        reference=arguments.reference,
+        prediction=arguments.prediction,
+        dataset=arguments.dataset or arguments.reference.resolve().name,
+        method=arguments.method or arguments.prediction.resolve().name,
+        fold=arguments.fold,
+        target_labels=arguments.target_labels,
+        slice_axis=arguments.slice_axis,
+        jobs=arguments.jobs,
+        progress=progress,
+    )
+    patients = _patients_beside(arguments.reference)
+    summary = summarise(scores.slices, scores.volumes, patients=patients)
+    files = {"slices.csv": scores.slices, "volumes.csv": scores.volumes, "summary.csv": summary}
+    for name, frame in files.items():
+        write_frame(arguments.output / name, frame)
+    _report_unmatched(scores)
+    _show(summary, scores, patients)
+    print("written: " + ", ".join(str(arguments.output / name) for name in files))
+
+
+def _require_folder_name(output: Path) -> None:
+    """Refuse an output folder that cannot be made before minutes are spent on what would go there."""
+    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError("a file stands where the output folder should be", file=existing, remedy="choose another -o")
+
+
+def _patients_beside(reference: Path) -> dict[str, str]:
+    """Case to patient from a raw dataset's ``dataset.json`` beside the folder of references; empty without one."""
+    description = reference.resolve().parent / "dataset.json"
+    if not description.is_file():
+        return {}
+    content = read_json(description)
+    patients = content.get("patients", {}) if isinstance(content, dict) else None
+    if not isinstance(patients, dict):
+        raise InputError('"patients" is not a map of case to patient', file=description, remedy="correct it")
+    return {case: str(patient) for case, patient in patients.items()}
+
+
+def _report_unmatched(scores: FolderScores) -> None:
+    if scores.missing:
+        print(
+            f"{len(scores.missing)} missing predictions, scored as empty masks: {', '.join(scores.missing)}",
+            file=sys.stderr,
+        )
+    if scores.extra:
+        print(
+            f"{len(scores.extra)} predictions without a reference, not scored: {', '.join(scores.extra)}",
+            file=sys.stderr,
+        )
+
+
+def _show(summary: pd.DataFrame, scores: FolderScores, patients: dict[str, str]) -> None:
+    people = {patients.get(case, case) for case in scores.volumes["case"]}
+    print(
+        f"{scores.volumes['dataset'].iloc[0]}, {scores.volumes['method'].iloc[0]}: {len(scores.volumes)} volumes of"
+        f" {len(people)} patients, {len(scores.slices)} slices along axis {scores.slice_axis} of (z, y, x)"
+    )
+    shown = summary[["metric", "mean", "std", "ci_low", "ci_high", "n"]]
+    print(shown.to_string(index=False, float_format=lambda value: f"{value:.4f}", na_rep="-"))

@@ -1,0 +1,103 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spd_bench.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+    from spd_bench.methods.method import MethodOptions
+    from spd_bench.training.settings import Budget
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Budget, backbone, weights, the method's own settings and the device."""
+    group = parser.add_argument_group("training")
+    group.add_argument("--epochs", type=int, help="epochs (each method's own default)")
+    group.add_argument("--iterations", type=int, default=250, help="steps in an epoch (250)")
+    group.add_argument("--batch-size", type=int, default=8, help="slices in a step (8)")
+    group.add_argument("--seed", type=int, default=0, help="seed of initialisation, sampling, augmentation (0)")
+    group.add_argument("--backbone", default="vit_b", help="SAM backbone: vit_b, vit_l, vit_h or vit_t (vit_b)")
+    group.add_argument("--weights", type=Path, help="SAM checkpoint; without one the backbone trains from scratch")
+    group.add_argument(
+        "--set",
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="METHOD.NAME=VALUE",
+        help="one of a method's own settings, such as spd.threshold=0.4 (repeatable)",
+    )
+    add_device_option(group)
+
+
+def add_device_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """``--device``."""
+    parser.add_argument("--device", help="cuda, cuda:1, cpu... (cuda where there is one, else cpu)")
+
+
+def budget_of(arguments: argparse.Namespace) -> Budget:
+    """The budget that the options state."""
+    from spd_bench.training.settings import Budget
+
+    try:
+        return Budget(
+            epochs=arguments.epochs,
+            iterations_per_epoch=arguments.iterations,
+            batch_size=arguments.batch_size,
+            seed=arguments.seed,
+        )
+    except ValueError as error:
+        raise InputError(str(error), remedy="correct the option") from error
+
+
+def options_of(arguments: argparse.Namespace, method: str) -> MethodOptions:
+    """The options that concern one method."""
+    from spd_bench.methods.method import MethodOptions
+
+    if arguments.weights is not None and not arguments.weights.is_file():
+        raise InputError("weights file not found", file=arguments.weights, remedy="check the path")
+    return MethodOptions(
+        backbone=arguments.backbone,
+        weights=arguments.weights,
+        overrides={name: value for owner, name, value in map(_override, arguments.overrides) if owner == method},
+    )
+
+
+def device_of(arguments: argparse.Namespace) -> torch.device:
+    """The device that was asked for, or the best there is."""
+    import torch
+
+    available = torch.cuda.is_available()
+    name = arguments.device or ("cuda" if available else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device {name!r}", remedy="choose cuda or cpu") from error
+    if device.type == "cuda" and not available:
+        raise InputError("no CUDA device is available", remedy="choose --device cpu")
+    return device
+
+
+def _override(text: str) -> tuple[str, str, float | int | str | bool | None]:
+    name, separator, value = text.partition("=")
+    method, dot, setting = name.partition(".")
+    if not (separator and dot and method and setting):
+        raise InputError(f"--set {text!r} is not METHOD.NAME=VALUE", remedy="write it like spd.threshold=0.4")
+    return method, setting, _value(value)
+
+
+def _value(text: str) -> float | int | str | bool | None:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,38 @@
+"""What a comparison prints: one line a method, then where the files are."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from spd_bench.comparison import Comparison
+
+_COLUMNS = {
+    "volumetric_dice": ("Volumetric Dice %", 100.0),
+    "average_dice": ("Average Dice %", 100.0),
+    "foreground_dice": ("Foreground Dice %", 100.0),
+    "average_iou": ("Average IoU %", 100.0),
+    "hd95_mm": ("HD95 mm", 1.0),
+    "asd_mm": ("ASD mm", 1.0),
+}
+
+
+def summary_text(summary: pd.DataFrame) -> str:
+    """The summary as a text table: a row for each dataset and method, a column for each metric."""
+    means = summary.pivot_table(index=["dataset", "method"], columns="metric", values="mean", sort=False)
+    shown = means.reindex(columns=list(_COLUMNS)).mul([scale for _, scale in _COLUMNS.values()])
+    shown.columns = [title for title, _ in _COLUMNS.values()]
+    return shown.reset_index().to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.2f}")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print the summary, the files and, on standard error, what failed."""
+    print(summary_text(comparison.summary))
+    print("written:")
+    for file in comparison.files:
+        print(f"  {file}")
+    for cell, reason in comparison.failures.items():
+        print(f"failed: {cell}: {reason}", file=sys.stderr)

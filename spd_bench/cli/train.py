@@ -1,0 +1,54 @@
+"""``spd_train``: train one method on one fold."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from spd_bench.cli.command import command_parser, run_command
+from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
+from spd_bench.datasets import resolve_dataset
+from spd_bench.paths import data_folders
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``spd_train``."""
+    parser = command_parser(
+        name="spd_train",
+        description="Train one method on one fold of a planned dataset.",
+        example="spd_train -d TI -m spd -f 0 --epochs 100 --backbone vit_b --weights sam_vit_b_01ec64.pth",
+    )
+    parser.add_argument("-d", "--dataset", required=True, help="TI, SCAR, FUMPE, KiTS, or any nnU-Net id or folder")
+    parser.add_argument("-m", "--method", required=True, help="a row of the table: unet, nnunet, spd")
+    parser.add_argument("-f", "--fold", type=int, default=0, help="the fold (0)")
+    parser.add_argument("--continue", dest="resume", action="store_true", help="continue after the last whole epoch")
+    add_training_options(parser)
+    return run_command(_run, parser, argv)
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from spd_bench.methods.fitting import fit
+    from spd_bench.methods.registry import get_method
+    from spd_bench.planning.plan import read_plan
+
+    folders = data_folders()
+    print(folders.describe())
+    method = get_method(arguments.method)
+    plan = read_plan(folders.preprocessed / resolve_dataset(arguments.dataset, folders.all))
+    record = fit(
+        method,
+        plan=plan,
+        fold=arguments.fold,
+        budget=budget_of(arguments),
+        options=options_of(arguments, method.name),
+        results=folders.results,
+        device=device_of(arguments),
+        resume=arguments.resume,
+    )
+    for name, note in record.notes.items():
+        print(f"{name}: {note}")
+    print(f"trained {method.name}: {method.run_folder(folders.results, plan, arguments.fold)}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

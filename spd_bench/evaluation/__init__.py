@@ -1,0 +1,36 @@
+"""Evaluation on the original grid: metrics per slice and volume, their summary, and the tables."""
+
+from spd_bench.evaluation.bootstrap import BootstrapSettings
+from spd_bench.evaluation.case import CaseKey, CaseScores, evaluate_case
+from spd_bench.evaluation.folders import FolderScores, default_slice_axis, evaluate_folders
+from spd_bench.evaluation.frames import SLICE_COLUMNS, SUMMARY_COLUMNS, VOLUME_COLUMNS, read_frame, write_frame
+from spd_bench.evaluation.overlap import dice_score, iou_score
+from spd_bench.evaluation.summary import METRICS, describe_runs, summarise
+from spd_bench.evaluation.surface import SurfaceScores, surface_scores
+from spd_bench.evaluation.tables import DiceTable, build_table, print_table, write_tables
+
+__all__ = [
+    "METRICS",
+    "SLICE_COLUMNS",
+    "SUMMARY_COLUMNS",
+    "VOLUME_COLUMNS",
+    "BootstrapSettings",
+    "CaseKey",
+    "CaseScores",
+    "DiceTable",
+    "FolderScores",
+    "SurfaceScores",
+    "build_table",
+    "default_slice_axis",
+    "describe_runs",
+    "dice_score",
+    "evaluate_case",
+    "evaluate_folders",
+    "iou_score",
+    "print_table",
+    "read_frame",
+    "summarise",
+    "surface_scores",
+    "write_frame",
+    "write_tables",
+]

@@ -1,0 +1,103 @@
+"""All metrics of one case: a row per slice and a row for the volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spd_bench.evaluation.overlap import dice_score, iou_score
+from spd_bench.evaluation.surface import SurfaceScores, surface_scores
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseKey:
+    """Which prediction a row is about; its fields are the first columns of every row."""
+
+    dataset: str
+    method: str
+    fold: int
+    case: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseScores:
+    """The metrics of one case.
+
+    Attributes:
+        slices: one row per slice, with the columns of ``slices.csv``.
+        volume: one row with the columns of ``volumes.csv``.
+    """
+
+    slices: tuple[dict[str, Any], ...]
+    volume: dict[str, Any]
+
+
+def evaluate_case(
+    reference: NDArray[np.bool_],
+    prediction: NDArray[np.bool_],
+    *,
+    key: CaseKey,
+    spacing: Sequence[float],
+    slice_axis: int = 0,
+) -> CaseScores:
+    """Score a predicted mask against its reference, slice by slice and as a volume.
+
+    Args:
+        reference: boolean mask (z, y, x).
+        prediction: boolean mask of the same shape.
+        key: which prediction this is.
+        spacing: voxel size in mm along (z, y, x), :attr:`VolumeGeometry.spacing`.
+        slice_axis: axis along which the slices lie, 0, 1 or 2.
+
+    Returns:
+        The rows of the case. ``average_dice`` of the volume is the mean Dice of all its slices, empty ones included.
+
+    Raises:
+        ValueError: shapes differ, or ``slice_axis`` is not an axis of the volume.
+    """
+    if reference.shape != prediction.shape or reference.ndim != 3 or slice_axis not in range(3):
+        msg = f"cannot score shape {prediction.shape} against {reference.shape} along axis {slice_axis}"
+        raise ValueError(msg)
+    in_plane = tuple(size for axis, size in enumerate(spacing) if axis != slice_axis)
+    reference = np.moveaxis(reference.astype(bool, copy=False), slice_axis, 0)
+    prediction = np.moveaxis(prediction.astype(bool, copy=False), slice_axis, 0)
+    counts = {
+        "reference": np.count_nonzero(reference, axis=(1, 2)),
+        "prediction": np.count_nonzero(prediction, axis=(1, 2)),
+        "overlap": np.count_nonzero(reference & prediction, axis=(1, 2)),
+    }
+    surfaces = [surface_scores(mine, theirs, in_plane) for mine, theirs in zip(reference, prediction, strict=True)]
+    return CaseScores(slices=_slice_rows(key, counts, surfaces), volume=_volume_row(key, counts))
+
+
+def _slice_rows(
+    key: CaseKey, counts: dict[str, NDArray[np.intp]], surfaces: Sequence[SurfaceScores]
+) -> tuple[dict[str, Any], ...]:
+    dice, iou = dice_score(**counts), iou_score(**counts)
+    return tuple(
+        {
+            **asdict(key),
+            "slice": index,
+            "dice": float(dice[index]),
+            "iou": float(iou[index]),
+            **surface._asdict(),
+            "reference_pixels": int(counts["reference"][index]),
+            "prediction_pixels": int(counts["prediction"][index]),
+        }
+        for index, surface in enumerate(surfaces)
+    )
+
+
+def _volume_row(key: CaseKey, counts: dict[str, NDArray[np.intp]]) -> dict[str, Any]:
+    totals = {name: count.sum() for name, count in counts.items()}
+    return {
+        **asdict(key),
+        "volumetric_dice": float(dice_score(**totals)),
+        "average_dice": float(dice_score(**counts).mean()),
+        "slices": len(counts["reference"]),
+        "foreground_slices": int(np.count_nonzero(counts["reference"])),
+    }

@@ -1,0 +1,1 @@
+"""The rows of the comparison, one file each; :mod:`spd_bench.methods.registry` lists them."""

@@ -1,0 +1,83 @@
+"""``nnunet``: nnU-Net's own recipe on its own plan.
+
+Source: Isensee et al., "nnU-Net", Nature Methods 2021; nnunetv2 (Apache-2.0), used as installed. Its ``2d``
+configuration, network, loss, optimiser, schedule, augmentation, sliding window and mirroring are untouched; only
+the number of steps follows the budget. It sees no prompts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+from spd_bench.methods.method import Method, MethodOptions
+from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan
+from spd_bench.prediction.volume import Prediction, PromptedVolume
+from spd_bench.training.nnunet_trainer import BudgetedNNUNetTrainer
+from spd_bench.training.run import load_network
+from spd_bench.training.settings import Budget, TrainingSettings
+
+_OWN_EPOCHS, _OWN_STEPS = 1000, 250
+_VALIDATION_STEPS_PER_STEP = 0.2
+
+
+class NNUNetPredictor:
+    """Runs nnU-Net's predictor in this process."""
+
+    def __init__(self, folder: Path, plan: Plan, device: torch.device) -> None:
+        network, checkpoint = load_network(BudgetedNNUNetTrainer, folder, device)
+        plans_manager, configuration = plan.managers(NNUNET_CONFIGURATION)
+        with contextlib.redirect_stdout(io.StringIO()):
+            self._predictor = nnUNetPredictor(device=device, allow_tqdm=False)
+            self._predictor.manual_initialization(
+                network,
+                plans_manager,
+                configuration,
+                [checkpoint["network_weights"]],
+                plan.dataset_json,
+                BudgetedNNUNetTrainer.__name__,
+                checkpoint["inference_allowed_mirroring_axes"],
+            )
+
+    def predict(self, volume: PromptedVolume) -> Prediction:
+        """Segment one volume; its prompts are not looked at."""
+        mask = self._predictor.predict_single_npy_array(volume.channels, {"spacing": list(volume.geometry.spacing)})
+        return Prediction(mask=np.ascontiguousarray(mask, dtype=np.uint8))
+
+
+def _settings(options: MethodOptions) -> dict[str, Any]:
+    return dict(options.overrides)
+
+
+def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
+    batch = int(plan.managers(NNUNET_CONFIGURATION)[1].batch_size)
+    if budget.epochs is None:
+        epochs, steps = _OWN_EPOCHS, _OWN_STEPS
+    else:
+        epochs = budget.epochs
+        steps = max(1, round(budget.iterations_per_epoch * budget.batch_size / batch))
+    return TrainingSettings(
+        epochs=epochs,
+        iterations_per_epoch=steps,
+        validation_iterations=max(1, round(steps * _VALIDATION_STEPS_PER_STEP)),
+        batch_size=batch,
+        seed=budget.seed,
+    )
+
+
+NNUNET = Method(
+    name="nnunet",
+    title="nnU-Net",
+    uses_prompts=False,
+    trainer=BudgetedNNUNetTrainer,
+    own_plan=True,
+    settings=_settings,
+    training=_training,
+    predictor=NNUNetPredictor,
+)

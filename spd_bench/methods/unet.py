@@ -1,0 +1,70 @@
+"""``unet``: a fixed 2D U-Net on the fixed-size slices, the paper's promptless rival.
+
+Source: Ronneberger et al., "U-Net", MICCAI 2015, built by dynamic-network-architectures (Apache-2.0). Loss,
+loader and augmentation are those of the promptable rows, so that only the network and the prompts differ.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from spd_bench.methods.method import Method, MethodOptions
+from spd_bench.planning.grid import masks_on_own_grid
+from spd_bench.planning.plan import Plan
+from spd_bench.prediction.volume import Prediction, PromptedVolume, volume_slices
+from spd_bench.training.run import load_network
+from spd_bench.training.settings import Budget, TrainingSettings, scratch_training
+from spd_bench.training.unet_trainer import UNetTrainer
+
+_DEFAULTS: dict[str, Any] = {"base_features": 32, "stages": 5}
+_BATCH = 8
+
+
+class UNetPredictor:
+    """Segments a volume slice by slice."""
+
+    def __init__(self, network: nn.Module, plan: Plan, device: torch.device) -> None:
+        self._network = network
+        self._plan = plan
+        self._device = device
+
+    @torch.inference_mode()
+    def predict(self, volume: PromptedVolume) -> Prediction:
+        """Segment one volume; its prompts are not looked at."""
+        slices = volume_slices(volume, self._plan)
+        logits = [
+            self._network(torch.from_numpy(slices[start : start + _BATCH]).to(self._device))[:, 0].float().cpu().numpy()
+            for start in range(0, len(slices), _BATCH)
+        ]
+        mask = masks_on_own_grid(np.concatenate(logits), shape=volume.geometry.shape, transpose=self._plan.transpose)
+        return Prediction(mask=mask)
+
+
+def _settings(options: MethodOptions) -> dict[str, Any]:
+    return {**_DEFAULTS, **options.overrides}
+
+
+def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
+    return scratch_training(budget)
+
+
+def _predictor(folder: Path, plan: Plan, device: torch.device) -> UNetPredictor:
+    network, _ = load_network(UNetTrainer, folder, device)
+    return UNetPredictor(network, plan, device)
+
+
+UNET = Method(
+    name="unet",
+    title="UNet",
+    uses_prompts=False,
+    trainer=UNetTrainer,
+    own_plan=False,
+    settings=_settings,
+    training=_training,
+    predictor=_predictor,
+)

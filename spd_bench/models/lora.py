@@ -1,0 +1,83 @@
+"""Low-rank adaptation of SAM's image encoder, through peft.
+
+Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022; https://github.com/huggingface/peft.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+LORA_TARGETS: dict[str, str] = {"qkv": r"blocks\.\d+\.attn\.qkv"}
+"""Pattern of the encoder's linear layers that each target adapts: ``qkv`` is SAM's one layer for all three."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """How LoRA is put into the image encoder; the defaults are SPD's.
+
+    Attributes:
+        rank: r, the inner width of each adapter.
+        alpha: the adapter's output is scaled by alpha / rank.
+        dropout: probability of dropping an adapter's input during training.
+        target: a name in ``LORA_TARGETS``.
+    """
+
+    rank: int = 8
+    alpha: float = 16
+    dropout: float = 0.1
+    target: str = "qkv"
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            msg = f"rank must be at least 1, got {self.rank}"
+            raise ValueError(msg)
+        if not self.alpha > 0:
+            msg = f"alpha must be positive, got {self.alpha}"
+            raise ValueError(msg)
+        if not 0 <= self.dropout < 1:
+            msg = f"dropout must be in [0, 1), got {self.dropout}"
+            raise ValueError(msg)
+        if self.target not in LORA_TARGETS:
+            msg = f"target must be one of {', '.join(LORA_TARGETS)}, got {self.target!r}"
+            raise ValueError(msg)
+
+
+def add_lora(encoder: nn.Module, settings: LoraSettings) -> None:
+    """Put LoRA layers into ``encoder``, in place, and leave only them trainable.
+
+    The adapters are injected rather than the encoder wrapped in a ``PeftModel``, so that it stays the same object
+    with the same attributes (``img_size``, ``blocks``). In its state dict an adapted layer's ``weight`` becomes
+    ``base_layer.weight`` with ``lora_A.default.weight`` and ``lora_B.default.weight`` beside it. As B starts at
+    zero the output does not change at first.
+
+    Raises:
+        ValueError: the encoder has no layer of the target's name.
+    """
+    # Here because peft imports transformers, which takes seconds that runs without LoRA need not wait.
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=LORA_TARGETS[settings.target],
+    )
+    inject_adapter_in_model(config, encoder)
+    set_lora_trainable(encoder, trainable=True)
+
+
+def has_lora(encoder: nn.Module) -> bool:
+    """Whether ``add_lora`` has been applied to ``encoder``."""
+    return any(map(_is_lora, dict(encoder.named_parameters())))
+
+
+def set_lora_trainable(encoder: nn.Module, *, trainable: bool) -> None:
+    """Freeze the encoder's own parameters, and freeze or release its LoRA parameters."""
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(trainable and _is_lora(name))
+
+
+def _is_lora(name: str) -> bool:
+    return ".lora_A." in name or ".lora_B." in name

@@ -1,0 +1,1 @@
+"""From a raw dataset to plans, preprocessed slices and splits."""

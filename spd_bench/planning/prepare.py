@@ -1,0 +1,129 @@
+"""Verify, prompt, fingerprint, plan, preprocess and split a raw dataset, in this order."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import re
+from typing import Any
+
+from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
+from tqdm import tqdm
+
+from spd_bench.errors import InputError
+from spd_bench.paths import DataFolders
+from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan, read_plan
+from spd_bench.planning.planner import PLANS_NAME, TARGET_LABELS, SPDPlanner
+from spd_bench.planning.preprocessing import (
+    preprocess_configuration,
+    slice_index_folder,
+    write_references,
+    write_slice_indices,
+)
+from spd_bench.planning.preprocessor import SPDPreprocessor, TargetPreprocessor
+from spd_bench.planning.prompting import ensure_prompts
+from spd_bench.planning.settings import PlanSettings
+from spd_bench.planning.splits import patient_splits
+from spd_bench.prompts.points import read_prompts
+from spd_bench.raw.dataset import RawDataset, read_raw_dataset
+from spd_bench.raw.verify import verify_raw_dataset
+from spd_bench.storage import read_json, sha256_of_files, write_json
+
+logger = logging.getLogger(__name__)
+
+
+def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: PlanSettings, jobs: int = 1) -> Plan:
+    """Bring a raw dataset to the state that training needs.
+
+    Args:
+        dataset_name: folder name of the raw dataset, ``Dataset501_TI``.
+        folders: nnU-Net's three root folders.
+        settings: the user's choices.
+        jobs: processes that preprocess side by side.
+
+    Returns:
+        The plan, also found by :func:`spd_bench.planning.plan.read_plan` from now on.
+
+    Raises:
+        InputError: the raw dataset has a fault, or has too few patients for the folds.
+    """
+    folder = folders.preprocessed / dataset_name
+    # The marker goes first and comes last: a run that was cut short never looks complete.
+    (folder / "spd_complete.json").unlink(missing_ok=True)
+    dataset = read_raw_dataset(folders.raw / dataset_name)
+    verify_raw_dataset(
+        dataset, target_labels=settings.target_labels, progress=lambda cases: tqdm(cases, "verifying", unit="case")
+    )
+    patients = case_patients(dataset, pattern=settings.patient_pattern)
+    splits = patient_splits(patients, folds=settings.folds, seed=settings.seed)
+
+    plans = _plan(dataset_name, settings=settings, jobs=jobs)
+    dataset_json = read_json(folder / "dataset.json")
+    dataset_json["labels"] = dict(TARGET_LABELS)
+    dataset_json.pop("regions_class_order", None)
+    write_json(folder / "dataset.json", dataset_json)
+    write_json(folder / "splits_final.json", splits)
+
+    written = ensure_prompts(dataset, settings=settings, slice_axis=plans["transpose_forward"][0])
+    if written:
+        logger.warning("simulated prompts for %d cases in %s", written, dataset.cases[0].prompts.parent)
+    write_references(dataset.cases, folder=folder / "gt_segmentations", target_labels=list(settings.target_labels))
+    configurations = {plans["spd"]["configuration"]: SPDPreprocessor, NNUNET_CONFIGURATION: TargetPreprocessor}
+    for configuration, preprocessor in configurations.items():
+        preprocess_configuration(
+            cases=dataset.cases,
+            folder=folder / f"{PLANS_NAME}_{configuration}",
+            preprocessor=preprocessor,
+            configuration=configuration,
+            plans=plans,
+            dataset_json=dataset_json,
+            jobs=jobs,
+        )
+    name = plans["spd"]["configuration"]
+    preprocessed = folder / f"{PLANS_NAME}_{name}"
+    write_slice_indices(
+        dataset.cases,
+        preprocessed=preprocessed,
+        folder=slice_index_folder(preprocessed),
+        plans=plans,
+        resolution=settings.resolution,
+    )
+    marker = {
+        "patients": patients,
+        "prompts_sha256": sha256_of_files([case.prompts for case in dataset.cases]),
+        "prompts_provenance": prompts_provenance(dataset),
+    }
+    write_json(folder / "spd_complete.json", marker)
+    return read_plan(folder)
+
+
+def case_patients(dataset: RawDataset, *, pattern: str | None) -> dict[str, str]:
+    """The patient of each case; InputError where ``pattern`` does not match a case id."""
+    if pattern is None:
+        return {case.case: case.patient for case in dataset.cases}
+    patients = {}
+    for case in dataset.cases:
+        match = re.search(pattern, case.case)
+        if match is None:
+            raise InputError(
+                f"case id {case.case!r} does not match the patient pattern {pattern!r}",
+                file=dataset.folder,
+                remedy="correct --patient-pattern",
+            )
+        patients[case.case] = match.group(1)
+    return patients
+
+
+def prompts_provenance(dataset: RawDataset) -> dict[str, Any]:
+    """What all prompt files say alike of their origin (seed and severity of simulated ones)."""
+    found = [read_prompts(case.prompts).provenance for case in dataset.cases]
+    return {key: value for key, value in found[0].items() if all(other.get(key) == value for other in found)}
+
+
+def _plan(dataset_name: str, *, settings: PlanSettings, jobs: int) -> dict[str, Any]:
+    """Fingerprint and plan; nnU-Net prints its plans, which are in the file anyway."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        extractor = DatasetFingerprintExtractor(dataset_name, jobs)
+        extractor.run(overwrite_existing=True)
+        return SPDPlanner(dataset_name, settings=settings).plan_experiment()

@@ -1,0 +1,129 @@
+"""Preprocess the cases of a dataset for one configuration, in one process or several."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from tqdm import tqdm
+
+from spd_bench.planning.grid import points_on_slices
+from spd_bench.planning.preprocessor import merge_target_labels
+from spd_bench.prompts.points import read_prompts
+from spd_bench.raw.dataset import RawCase
+from spd_bench.raw.volumes import read_geometry
+from spd_bench.storage import atomic_folder, write_json
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseJob:
+    """One case to be preprocessed for one configuration.
+
+    The preprocessor comes as a class, never by name: nnU-Net resolves names only inside its own package.
+    """
+
+    case: RawCase
+    folder: Path
+    preprocessor: type[DefaultPreprocessor]
+    configuration: str
+    plans: dict[str, Any]
+    dataset_json: dict[str, Any]
+
+
+def preprocess_configuration(
+    *,
+    cases: tuple[RawCase, ...],
+    folder: Path,
+    preprocessor: type[DefaultPreprocessor],
+    configuration: str,
+    plans: dict[str, Any],
+    dataset_json: dict[str, Any],
+    jobs: int,
+) -> None:
+    """Fill ``folder`` with the preprocessed cases; it appears only when all of them are done."""
+    with atomic_folder(folder) as temporary:
+        work = [
+            CaseJob(
+                case=case,
+                folder=temporary,
+                preprocessor=preprocessor,
+                configuration=configuration,
+                plans=plans,
+                dataset_json=dataset_json,
+            )
+            for case in cases
+        ]
+        progress = tqdm(total=len(work), desc=f"preprocessing {configuration}", unit="case")
+        with progress:
+            if jobs == 1:
+                for job in work:
+                    preprocess_case(job)
+                    progress.update()
+                return
+            # nnU-Net and torch hold threads, so workers are spawned, never forked.
+            with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+                for _ in pool.map(preprocess_case, work):
+                    progress.update()
+
+
+def preprocess_case(job: CaseJob) -> None:
+    """Preprocess one case and write it as nnU-Net does."""
+    plans_manager = PlansManager(job.plans)
+    configuration_manager = plans_manager.get_configuration(job.configuration)
+    job.preprocessor(verbose=False).run_case_save(
+        str(job.folder / job.case.case),
+        [str(image) for image in job.case.images],
+        str(job.case.label),
+        plans_manager,
+        configuration_manager,
+        job.dataset_json,
+    )
+
+
+def slice_index_folder(preprocessed: Path) -> Path:
+    """Where the slice indices of a folder of preprocessed cases lie."""
+    return preprocessed.with_name(f"{preprocessed.name}_slices")
+
+
+def write_slice_indices(
+    cases: tuple[RawCase, ...], *, preprocessed: Path, folder: Path, plans: dict[str, Any], resolution: int
+) -> None:
+    """Write ``<case>.json``: each slice's points as (x, y) pixels and its number of target pixels.
+
+    Loaders choose slices by it without opening a single mask. nnU-Net allows no other files beside the
+    preprocessed cases, hence a folder of its own.
+    """
+    with atomic_folder(folder) as temporary:
+        for case in cases:
+            geometry = read_geometry(case.images[0])
+            points = points_on_slices(
+                read_prompts(case.prompts).voxels(geometry, file=case.prompts),
+                shape=geometry.shape,
+                transpose=plans["transpose_forward"],
+                resolution=resolution,
+            )
+            _, mask, _, _ = nnUNetDatasetBlosc2(str(preprocessed), [case.case]).load_case(case.case)
+            pixels = np.count_nonzero(mask[0], axis=(1, 2))
+            write_json(
+                temporary / f"{case.case}.json",
+                {"points": [slice_points.tolist() for slice_points in points], "target_pixels": pixels.tolist()},
+            )
+
+
+def write_references(cases: tuple[RawCase, ...], *, folder: Path, target_labels: list[int]) -> None:
+    """Write each case's target as a binary mask on its own grid, in the label's own format."""
+    with atomic_folder(folder) as temporary:
+        for case in cases:
+            label = sitk.ReadImage(str(case.label))
+            mask = merge_target_labels(sitk.GetArrayFromImage(label), target_labels).astype(np.uint8)
+            image = sitk.GetImageFromArray(mask)
+            image.CopyInformation(label)
+            sitk.WriteImage(image, str(temporary / Path(str(case.label)).name), useCompression=True)

@@ -1,0 +1,49 @@
+"""What a user may choose when a dataset is planned."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanSettings:
+    """Choices of ``spd_plan_and_preprocess``; all of them are written into the plans.
+
+    Attributes:
+        resolution: side in pixels of the square slices that the 2D methods see (the paper's 512).
+        context: neighbouring slices on EACH side that CPD consults (the paper's n = 2, five slices in all).
+        target_labels: label values of the raw dataset that together form the target.
+        seed: seed of the splits and of simulated prompts.
+        folds: number of folds; each is the test set once.
+        severity: noise severity of simulated prompts (0 clean, 1 default, 2 the paper's drifting regime).
+        gpu_memory_gb: nnU-Net's own planning option: the memory its configurations are sized for.
+        patient_pattern: regular expression whose first group is the patient in a case id; None takes the
+            patients recorded in dataset.json, and else each case as its own patient.
+    """
+
+    resolution: int = 512
+    context: int = 2
+    target_labels: tuple[int, ...] = (1,)
+    seed: int = 0
+    folds: int = 5
+    severity: float | None = None
+    gpu_memory_gb: float = 8.0
+    patient_pattern: str | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "resolution must be a multiple of 32 between 32 and 2048": 32 <= self.resolution <= 2048
+            and self.resolution % 32 == 0,
+            "context must be between 0 and 16 slices": 0 <= self.context <= 16,
+            "target_labels must be positive label values": bool(self.target_labels) and min(self.target_labels) > 0,
+            "folds must be at least 3": self.folds >= 3,
+            "severity must lie between 0 and 3": self.severity is None or 0 <= self.severity <= 3,
+            "gpu_memory_gb must be positive": self.gpu_memory_gb > 0,
+            "patient_pattern must hold one group": self.patient_pattern is None
+            or re.compile(self.patient_pattern).groups >= 1,
+        }
+        for message, holds in checks.items():
+            if not holds:
+                msg = f"{message}, got {self}"
+                raise ValueError(msg)

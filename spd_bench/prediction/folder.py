@@ -1,0 +1,84 @@
+"""Predict many cases and write their masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from spd_bench.errors import InputError
+from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, read_prompted_volume
+from spd_bench.prompts.points import SUFFIX, write_prompts
+from spd_bench.raw.volumes import write_volume
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseFiles:
+    """The files of a case that prediction may read: its channels and its prompts, no label."""
+
+    case: str
+    images: tuple[Path, ...]
+    prompts: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtraOutputs:
+    """What is written beside the masks.
+
+    Attributes:
+        saliency: write ``saliency/<case>`` volumes, for methods that have a saliency map.
+        prompts: write ``prompts/<case>.mrk.json``, for methods that change the prompts.
+    """
+
+    saliency: bool = False
+    prompts: bool = False
+
+
+def find_cases(images: Path, prompts: Path | None, *, channels: int, file_ending: str) -> list[CaseFiles]:
+    """The cases of a folder of images named ``<case>_0000<ending>``, ``<case>_0001<ending>``...
+
+    Raises:
+        InputError: the folder holds no such image, or a case lacks a channel.
+    """
+    if not images.is_dir():
+        raise InputError("folder not found", file=images, remedy="give the folder that holds the images")
+    first = f"_0000{file_ending}"
+    names = sorted(path.name.removesuffix(first) for path in images.iterdir() if path.name.endswith(first))
+    if not names:
+        raise InputError(f"no image is named <case>{first}", file=images, remedy="rename the images as nnU-Net does")
+    cases = []
+    for name in names:
+        files = tuple(images / f"{name}_{channel:04d}{file_ending}" for channel in range(channels))
+        for file in files:
+            if not file.is_file():
+                raise InputError(f"case {name} lacks a channel", file=file, remedy="add the missing file")
+        cases.append(
+            CaseFiles(case=name, images=files, prompts=None if prompts is None else prompts / f"{name}{SUFFIX}")
+        )
+    return cases
+
+
+def predict_cases(
+    cases: Iterable[CaseFiles],
+    predictor: VolumePredictor,
+    *,
+    output: Path,
+    file_ending: str,
+    extra: ExtraOutputs | None = None,
+) -> None:
+    """Predict cases one after the other into ``output/<case><ending>``, each in its image's own geometry."""
+    extra = extra or ExtraOutputs()
+    for files in cases:
+        volume = read_prompted_volume(files.case, files.images, files.prompts)
+        prediction = predictor.predict(volume)
+        _write_extra(volume, prediction, output=output, file_ending=file_ending, extra=extra)
+        write_volume(output / f"{files.case}{file_ending}", prediction.mask, volume.geometry)
+
+
+def _write_extra(
+    volume: PromptedVolume, prediction: Prediction, *, output: Path, file_ending: str, extra: ExtraOutputs
+) -> None:
+    if extra.saliency and prediction.saliency is not None:
+        write_volume(output / "saliency" / f"{volume.case}{file_ending}", prediction.saliency, volume.geometry)
+    if extra.prompts and prediction.points is not None:
+        write_prompts(output / "prompts" / f"{volume.case}{SUFFIX}", prediction.points)

@@ -1,0 +1,1 @@
+"""nnU-Net raw folders: writing, reading, verifying, and the geometry of their volumes."""

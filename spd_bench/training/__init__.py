@@ -1,0 +1,1 @@
+"""Training: nnU-Net's loop with our loader, budgets and records."""

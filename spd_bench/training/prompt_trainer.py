@@ -1,0 +1,222 @@
+"""The trainer of every 2D row of ours: fixed-size slices with their points, nnU-Net's loop around them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Adam
+from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+
+from spd_bench.losses import segmentation_loss
+from spd_bench.training.tracked import TrackedTrainer
+from spd_bench.training.windows import (
+    BatchStream,
+    Neighbours,
+    Points,
+    SliceIndex,
+    WindowBatch,
+    WindowDataset,
+    WindowSampler,
+    read_slice_index,
+)
+
+_PLATEAU_FACTOR = 0.5
+_PLATEAU_PATIENCE = 4
+_WORKERS_BESIDE_GPU = 4
+
+
+class PromptTrainer(TrackedTrainer):
+    """Trains on windows of slices; a method overrides :meth:`predict_batch` and, if it must, the rest.
+
+    Adam with the paper's plateau schedule or, from scratch, a warm-up and a cosine; gradient clipping; no
+    deep supervision, no compilation.
+    """
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net compares this signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.enable_deep_supervision = False
+        self.grad_scaler = None
+        self.slice_indices: dict[str, SliceIndex] = {}
+        self.train_cases: list[str] = []
+        self.validation_cases: list[str] = []
+
+    # What a method decides.
+
+    def predict_batch(self, batch: WindowBatch) -> Tensor:
+        """Logits (N, R, R) of a batch that lies on the device."""
+        raise NotImplementedError
+
+    def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
+        """The loss of a batch: L_seg averaged over its slices."""
+        return segmentation_loss(logits, batch.masks, self.settings.loss)
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """The neighbouring slices that come with each slice."""
+        return "none"
+
+    @property
+    def steps_in_stage(self) -> int:
+        """Optimiser steps of the running stage: the length of its schedule."""
+        return int(self.num_epochs * self.num_iterations_per_epoch)
+
+    def points_of(self, case: str) -> Points:
+        """The prompts that the network is given on each slice of a case."""
+        return self.slice_indices[case].points
+
+    def candidate_slices(self, case: str) -> NDArray[np.int64]:
+        """Slices of a case that training may draw; validation draws from all."""
+        return self.all_slices(case)
+
+    def all_slices(self, case: str) -> NDArray[np.int64]:
+        """All slices of a case."""
+        return np.arange(len(self.slice_indices[case].has_target))
+
+    # nnU-Net's hooks.
+
+    def _do_i_compile(self) -> bool:
+        return False
+
+    def set_deep_supervision_enabled(self, enabled: bool) -> None:
+        """Nothing: these networks have one output."""
+
+    def _set_batch_size_and_oversample(self) -> None:
+        self.batch_size = self.settings.batch_size
+
+    def _build_loss(self) -> None:
+        return None
+
+    def configure_optimizers(self) -> tuple[Adam, LambdaLR | ReduceLROnPlateau]:
+        """Adam over what is trainable now, and its schedule over the running stage."""
+        settings = self.settings
+        parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        optimizer = Adam(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        if settings.schedule == "plateau":
+            return optimizer, ReduceLROnPlateau(optimizer, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE)
+        steps = self.steps_in_stage
+        warmup = max(1, round(settings.warmup_share * steps))
+        return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup=warmup, steps=steps))
+
+    def get_dataloaders(self) -> tuple[BatchStream, BatchStream]:
+        """Streams of training and validation batches."""
+        self.read_cases()
+        return (
+            self._stream(self.train_cases, batches=self.num_iterations_per_epoch, augment=True),
+            self._stream(self.validation_cases, batches=self.num_val_iterations_per_epoch, augment=False),
+        )
+
+    def read_cases(self) -> None:
+        """Read the fold's training and validation cases once; test cases are never opened."""
+        if not self.slice_indices:
+            self.train_cases, self.validation_cases = self.do_split()
+            folder = Path(self.preprocessed_dataset_folder)
+            cases = [*self.train_cases, *self.validation_cases]
+            self.slice_indices = {case: read_slice_index(folder, case) for case in cases}
+
+    def _stream(self, cases: list[str], *, batches: int, augment: bool) -> BatchStream:
+        dataset = WindowDataset(
+            folder=Path(self.preprocessed_dataset_folder),
+            channels=self.configuration_manager.configuration["spd"]["channels"],
+            points={case: self.points_of(case) for case in cases},
+            settings=self.settings,
+        )
+        sampler = WindowSampler(
+            candidates={case: self.candidate_slices(case) if augment else self.all_slices(case) for case in cases},
+            indices={case: self.slice_indices[case] for case in cases},
+            neighbours=self.neighbours,
+            batches=batches,
+            settings=self.settings,
+            augment=augment,
+        )
+        workers = _WORKERS_BESIDE_GPU if self.device.type == "cuda" else 0
+        return BatchStream(dataset=dataset, sampler=sampler, workers=workers)
+
+    def on_train_epoch_start(self) -> None:
+        """Start the epoch's batches."""
+        self.network.train()
+        self.dataloader_train.start_epoch(self.current_epoch)
+        self.logger.log("lrs", self.optimizer.param_groups[0]["lr"], self.current_epoch)
+
+    def optimise(self, batch: WindowBatch) -> dict[str, Any]:
+        """One optimiser step."""
+        batch = self.to_device(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.precision():
+            loss = self.batch_loss(self.predict_batch(batch).float(), batch)
+        if loss.requires_grad:
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
+            self.optimizer.step()
+        if isinstance(self.lr_scheduler, LambdaLR):
+            self.lr_scheduler.step()
+        return {"loss": float(loss.detach())}
+
+    def on_validation_epoch_start(self) -> None:
+        """The validation batches are the same in every epoch."""
+        self.network.eval()
+        self.dataloader_val.start_epoch(0)
+
+    def validation_step(self, batch: WindowBatch) -> dict[str, Any]:
+        """Loss and pixel counts of one validation batch."""
+        batch = self.to_device(batch)
+        with self.precision():
+            logits = self.predict_batch(batch).float()
+            loss = self.batch_loss(logits, batch)
+        predicted, target = logits > 0, batch.masks > 0
+        return {
+            "loss": float(loss),
+            "tp_hard": np.array([int((predicted & target).sum())]),
+            "fp_hard": np.array([int((predicted & ~target).sum())]),
+            "fn_hard": np.array([int((~predicted & target).sum())]),
+        }
+
+    def on_validation_epoch_end(self, val_outputs: list[dict[str, Any]]) -> None:
+        """Log the epoch's validation; a plateau schedule watches its loss."""
+        super().on_validation_epoch_end(val_outputs)
+        if isinstance(self.lr_scheduler, ReduceLROnPlateau):
+            self.lr_scheduler.step(self.logger.get_value("val_losses", step=-1))
+
+    def scheduler_state(self) -> dict[str, Any] | None:
+        """State of the schedule."""
+        state: dict[str, Any] = self.lr_scheduler.state_dict()
+        return {key: value for key, value in state.items() if key != "lr_lambdas"}
+
+    def load_scheduler_state(self, state: dict[str, Any] | None) -> None:
+        """The reverse of :meth:`scheduler_state`."""
+        if state is not None:
+            own = self.lr_scheduler.state_dict()
+            self.lr_scheduler.load_state_dict({**own, **state})
+
+    def precision(self) -> torch.autocast:
+        """Bfloat16 on a GPU, single precision elsewhere (bfloat16 is slower on most CPUs)."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def to_device(self, batch: WindowBatch) -> WindowBatch:
+        """The batch on the training device; points stay where they are."""
+        return WindowBatch(
+            images=batch.images.to(self.device, non_blocking=True),
+            masks=batch.masks.to(self.device, non_blocking=True),
+            points=batch.points,
+            pairs=batch.pairs.to(self.device, non_blocking=True),
+        )
+
+
+def warmup_cosine(step: int, *, warmup: int, steps: int) -> float:
+    """Factor of the learning rate at ``step``: linear rise over ``warmup`` steps, cosine fall to 0 at ``steps``."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return 0.5 * (1 + math.cos(math.pi * progress))

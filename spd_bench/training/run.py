@@ -1,0 +1,190 @@
+"""Train one method on one fold: build its trainer, run it, record it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
+from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+from torch import nn
+
+from spd_bench.errors import InputError
+from spd_bench.planning.plan import Plan
+from spd_bench.training.records import RECORD_NAME, RunRecord, environment, peak_memory_mb
+from spd_bench.training.settings import TrainingSettings
+from spd_bench.training.tracked import FINAL, LATEST, TrackedTrainer, read_checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """Everything that decides the outcome of a training run.
+
+    Attributes:
+        method: name of the row.
+        plans_name: name of the plans in nnU-Net's folder names.
+        trainer: the trainer's class; classes are passed, never looked up by name.
+        configuration: nnU-Net configuration.
+        plan: the planned dataset.
+        fold: the fold.
+        training: budget and recipe.
+        method_settings: the method's own settings as JSON values.
+        hashes: what the result stands on.
+    """
+
+    method: str
+    plans_name: str
+    trainer: type[TrackedTrainer]
+    configuration: str
+    plan: Plan
+    fold: int
+    training: TrainingSettings
+    method_settings: dict[str, Any]
+    hashes: dict[str, str | None]
+
+    def settings(self) -> dict[str, Any]:
+        """All settings of the run as JSON values; two runs with the same are the same run."""
+        return {"training": self.training.to_json(), "method": self.method_settings}
+
+
+def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool = False) -> RunRecord:
+    """Train and write checkpoints and ``run.json`` into ``folder``.
+
+    Args:
+        run: what to train.
+        folder: where nnU-Net's trainer will write (results/dataset/trainer__plans__configuration/fold_k).
+        device: where to train.
+        resume: continue from the last whole epoch instead of starting afresh.
+
+    Raises:
+        InputError: there is nothing to continue, or the unfinished run was made with other settings.
+    """
+    run.plan.split(run.fold)
+    latest = folder / LATEST
+    if resume and not latest.is_file():
+        raise InputError("nothing to continue", file=folder, remedy="leave out --continue to start afresh")
+    if not resume:
+        shutil.rmtree(folder, ignore_errors=True)
+    (folder / RECORD_NAME).unlink(missing_ok=True)
+    torch.set_flush_denormal(True)
+    started = time.monotonic()
+    with single_process_loading(device), contextlib.redirect_stdout(io.StringIO()):
+        trainer = build_trainer(run, device=device, resume=resume)
+        if Path(trainer.output_folder) != folder:
+            msg = f"the trainer writes to {trainer.output_folder}, expected {folder}"
+            raise RuntimeError(msg)
+        if resume:
+            check_same_run(run, latest)
+            trainer.load_checkpoint(str(latest))
+        trainer.run_training()
+    return _record(run, trainer, folder=folder, device=device, seconds=time.monotonic() - started)
+
+
+def build_trainer(run: TrainingRun, *, device: torch.device, resume: bool) -> TrackedTrainer:
+    """The run's trainer; its settings travel in the plans."""
+    plans = {
+        **run.plan.plans,
+        "plans_name": run.plans_name,
+        "continue_training": resume,
+        "spd_training": run.training.to_json(),
+        "spd_method": run.method_settings,
+        "spd_hashes": run.hashes,
+    }
+    return run.trainer(
+        plans=plans,
+        configuration=run.configuration,
+        fold=run.fold,
+        dataset_json=run.plan.dataset_json,
+        device=device,
+    )
+
+
+def check_same_run(run: TrainingRun, checkpoint: Path) -> None:
+    """Raise InputError where an unfinished run was begun under other settings, plan or prompts."""
+    begun = read_checkpoint(checkpoint, torch.device("cpu"))["init_args"]["plans"]
+    for name, wanted in (
+        ("training settings", ("spd_training", run.training.to_json())),
+        ("method settings", ("spd_method", run.method_settings)),
+        ("plan, splits or prompts", ("spd_hashes", run.hashes)),
+    ):
+        if begun.get(wanted[0]) != wanted[1]:
+            raise InputError(
+                f"the unfinished run was begun with other {name}",
+                file=checkpoint,
+                remedy="give the options it was begun with, or leave out --continue to start afresh",
+            )
+
+
+def _record(
+    run: TrainingRun, trainer: TrackedTrainer, *, folder: Path, device: torch.device, seconds: float
+) -> RunRecord:
+    record = RunRecord(
+        method=run.method,
+        dataset=run.plan.dataset,
+        fold=run.fold,
+        seed=run.training.seed,
+        epochs=run.training.epochs,
+        images_seen=run.training.images_seen,
+        configuration=run.configuration,
+        settings=run.settings(),
+        backbone=run.method_settings.get("backbone"),
+        weights=trainer.notes.get("weights", {"name": "random", "sha256": None}),
+        parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
+        hashes=run.hashes,
+        prompts=run.plan.prompts_provenance,
+        notes={name: note for name, note in trainer.notes.items() if name != "weights"},
+        seconds={"training": round(seconds, 1)},
+        peak_memory_mb=round(peak_memory_mb(device)),
+        environment=environment(device),
+    )
+    record.write(folder)
+    return record
+
+
+def load_network(trainer: type[TrackedTrainer], folder: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+    """The trained network of a finished run, in evaluation mode, and its checkpoint.
+
+    Raises:
+        InputError: the run has no final checkpoint, or it is torn.
+    """
+    checkpoint = read_checkpoint(folder / FINAL, device)
+    arguments = checkpoint["init_args"]
+    plans_manager = PlansManager(arguments["plans"])
+    configuration = plans_manager.get_configuration(arguments["configuration"])
+    dataset_json = arguments["dataset_json"]
+    network = trainer.build_network_architecture(
+        plans_manager,
+        configuration,
+        determine_num_input_channels(plans_manager, configuration, dataset_json),
+        plans_manager.get_label_manager(dataset_json).num_segmentation_heads,
+        False,
+    )
+    network.load_state_dict(checkpoint["network_weights"])
+    return network.to(device).eval(), checkpoint
+
+
+@contextlib.contextmanager
+def single_process_loading(device: torch.device) -> Iterator[None]:
+    """Let nnU-Net load its data in this process while a CPU trains: workers would only take its cores.
+
+    The variable must not be 0 at planning time (nnU-Net then asks torch for 0 threads), hence only here.
+    """
+    name = "nnUNet_n_proc_DA"
+    before = os.environ.get(name)
+    if device.type == "cpu":
+        os.environ[name] = "0"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = before

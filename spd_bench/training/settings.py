@@ -1,0 +1,142 @@
+"""How a network is trained: budget, optimiser, sampling, augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from spd_bench.losses import LossSettings
+
+Schedule = Literal["plateau", "cosine"]
+_SCRATCH_LEARNING_RATE = 1e-3
+_SHARE_OF_VALIDATION = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What every trained row is granted alike, stated as images seen.
+
+    Attributes:
+        epochs: number of epochs; None leaves it to each row's own default.
+        iterations_per_epoch: steps in an epoch.
+        batch_size: slices in a step; rows with batches of another size take as many steps as see as many slices.
+        seed: seed of initialisation, sampling and augmentation.
+    """
+
+    epochs: int | None = None
+    iterations_per_epoch: int = 250
+    batch_size: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "iterations_per_epoch", "batch_size"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                msg = f"{name} must be at least 1, got {getattr(self, name)}"
+                raise ValueError(msg)
+
+    @property
+    def validation_iterations(self) -> int:
+        """Validation batches after each epoch."""
+        return max(1, round(self.iterations_per_epoch * _SHARE_OF_VALIDATION))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """One training run; the budget of a trained row is ``images_seen``.
+
+    The defaults follow the paper (Adam, learning rate 1e-4, weight decay 1e-5, learning rate halved on a
+    plateau of the validation loss) and hold for pretrained weights; :func:`scratch_training` gives what was
+    measured to work without.
+
+    Attributes:
+        epochs: epochs over both stages where a method has two.
+        iterations_per_epoch: optimiser steps in an epoch.
+        validation_iterations: batches of the fixed validation set.
+        batch_size: slices in a batch.
+        seed: seed of initialisation, sampling and augmentation.
+        learning_rate: peak learning rate.
+        weight_decay: Adam's L2 term.
+        schedule: ``plateau`` (factor 0.5, patience 4 epochs) or ``cosine`` with a linear warm-up.
+        warmup_share: share of the steps that warm up (``cosine`` only).
+        gradient_clip: largest gradient norm.
+        foreground_share: share of a batch that is drawn from slices with target.
+        rotation_degrees: random rotations are uniform within +- this.
+        flip_probability: probability of a horizontal flip.
+        loss: the segmentation loss.
+    """
+
+    epochs: int = 100
+    iterations_per_epoch: int = 250
+    validation_iterations: int = 25
+    batch_size: int = 8
+    seed: int = 0
+    learning_rate: float = 1e-4
+    weight_decay: float = 1e-5
+    schedule: Schedule = "plateau"
+    warmup_share: float = 0.05
+    gradient_clip: float = 1.0
+    foreground_share: float = 0.5
+    rotation_degrees: float = 15.0
+    flip_probability: float = 0.5
+    loss: LossSettings = field(default_factory=LossSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "iterations_per_epoch", "validation_iterations", "batch_size"):
+            if getattr(self, name) < 1:
+                msg = f"{name} must be at least 1, got {getattr(self, name)}"
+                raise ValueError(msg)
+        for name in ("learning_rate", "gradient_clip"):
+            if getattr(self, name) <= 0:
+                msg = f"{name} must be positive, got {getattr(self, name)}"
+                raise ValueError(msg)
+        for name in ("warmup_share", "foreground_share", "flip_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                msg = f"{name} must lie in [0, 1], got {getattr(self, name)}"
+                raise ValueError(msg)
+        if self.schedule not in ("plateau", "cosine"):
+            msg = f"schedule must be 'plateau' or 'cosine', got {self.schedule!r}"
+            raise ValueError(msg)
+
+    @property
+    def images_seen(self) -> int:
+        """The budget: slices that pass through training, repetitions counted."""
+        return self.epochs * self.iterations_per_epoch * self.batch_size
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingSettings:
+        """The reverse of :meth:`to_json`."""
+        return cls(**{**values, "loss": LossSettings(**values["loss"])})
+
+
+def pretrained_training(budget: Budget) -> TrainingSettings:
+    """The paper's recipe, for networks that start from pretrained weights."""
+    return TrainingSettings(**_budgeted(budget))
+
+
+def scratch_training(budget: Budget) -> TrainingSettings:
+    """The recipe for random weights: a higher learning rate, warmed up and annealed; Dice over the batch.
+
+    Dice of a single empty slice has almost no gradient, so that a network from scratch learns to fire on
+    empty slices; over the batch every false positive counts.
+    """
+    return TrainingSettings(
+        **_budgeted(budget),
+        learning_rate=_SCRATCH_LEARNING_RATE,
+        schedule="cosine",
+        loss=LossSettings(dice_over="batch"),
+    )
+
+
+def _budgeted(budget: Budget) -> dict[str, Any]:
+    epochs = {} if budget.epochs is None else {"epochs": budget.epochs}
+    return {
+        "iterations_per_epoch": budget.iterations_per_epoch,
+        "validation_iterations": budget.validation_iterations,
+        "batch_size": budget.batch_size,
+        "seed": budget.seed,
+        **epochs,
+    }

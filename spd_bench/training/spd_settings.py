@@ -1,0 +1,74 @@
+"""The open choices of SPD as named settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from spd_bench.models.lora import LoraSettings
+from spd_bench.models.spd import SPDModelSettings
+
+Direction = Literal["next", "previous", "both"]
+EmptyPrompt = Literal["skip", "decode"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SPDSettings:
+    """How SPD is built, distilled and staged; the defaults follow the paper where it speaks.
+
+    Attributes:
+        backbone: name of the SAM backbone.
+        weights: path of a SAM checkpoint, or None: the encoder is then trained whole, "from scratch".
+        lora_rank: rank of LoRA; used with weights only.
+        lora_alpha: LoRA's scale.
+        lora_dropout: LoRA's dropout.
+        saliency_bias: start value of the saliency head's last bias.
+        threshold: tau; a point survives where the saliency is above it.
+        empty_prompt: a slice without a surviving point is left empty (``skip``) or decoded without a point.
+        psc_weight: weight of the pairwise slice consistency.
+        psc_direction: the neighbour a slice is compared with.
+        stage_one_share: share of the epochs that Stage I gets.
+        train_prompt_encoder: whether Stage II trains the prompt encoder; None: only from scratch, where a
+            frozen one would be random.
+    """
+
+    backbone: str = "vit_b"
+    weights: str | None = None
+    lora_rank: int = 8
+    lora_alpha: float = 16.0
+    lora_dropout: float = 0.1
+    saliency_bias: float = -2.0
+    threshold: float = 0.5
+    empty_prompt: EmptyPrompt = "skip"
+    psc_weight: float = 0.1
+    psc_direction: Direction = "next"
+    stage_one_share: float = 0.6
+    train_prompt_encoder: bool | None = None
+
+    def __post_init__(self) -> None:
+        checks = {
+            "threshold must lie in [0, 1]": 0 <= self.threshold <= 1,
+            "empty_prompt must be 'skip' or 'decode'": self.empty_prompt in ("skip", "decode"),
+            "psc_weight must not be negative": self.psc_weight >= 0,
+            "psc_direction must be 'next', 'previous' or 'both'": self.psc_direction in ("next", "previous", "both"),
+            "stage_one_share must lie between 0 and 1": 0 < self.stage_one_share < 1,
+        }
+        for message, holds in checks.items():
+            if not holds:
+                msg = f"{message}, got {self}"
+                raise ValueError(msg)
+
+    def model(self, resolution: int) -> SPDModelSettings:
+        """The network's own settings."""
+        lora = LoraSettings(rank=self.lora_rank, alpha=self.lora_alpha, dropout=self.lora_dropout)
+        return SPDModelSettings(
+            backbone=self.backbone,
+            resolution=resolution,
+            lora=lora if self.weights is not None else None,
+            saliency_bias=self.saliency_bias,
+            train_prompt_encoder=self.train_prompt_encoder,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return asdict(self)

@@ -1,0 +1,197 @@
+"""The trainer of the ``spd`` row: Stage I learns the saliency map, Stage II decodes from distilled points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from spd_bench.errors import InputError
+from spd_bench.losses import pairwise_slice_consistency
+from spd_bench.models.distillation import distill_prompts
+from spd_bench.models.inference import EMPTY_LOGIT, saliency_volume
+from spd_bench.models.prompt_quality import PromptQuality, prompt_quality
+from spd_bench.models.sam import build_sam
+from spd_bench.models.spd import SPDNetwork
+from spd_bench.training.prompt_trainer import PromptTrainer
+from spd_bench.training.spd_settings import SPDSettings
+from spd_bench.training.windows import BatchStream, Neighbours, Points, WindowBatch
+
+
+class SPDTrainer(PromptTrainer):
+    """Two stages in one run of epochs: the first ``stage_one_share`` of them train Stage I.
+
+    When Stage II begins, saliency maps of all training and validation volumes are computed once with the
+    frozen encoder, and the prompts distilled from them serve from then on; augmentation turns images and
+    points together. A slice that is left without a point predicts nothing (``empty_prompt: skip``) and is
+    not drawn in training, as no gradient could come from it.
+    """
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net compares this signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.spd = SPDSettings(**plans["spd_method"])
+        if self.num_epochs < 2:
+            raise InputError("SPD trains in two stages, one epoch is too few", remedy="give at least 2 epochs")
+        self.stage = 1
+        self.distilled: dict[str, Points] = {}
+
+    @property
+    def stage_one_epochs(self) -> int:
+        """Epochs of Stage I; each stage gets at least one."""
+        return min(max(1, round(self.num_epochs * self.spd.stage_one_share)), self.num_epochs - 1)
+
+    @property
+    def stage_name(self) -> str:
+        """Shown in the progress bar."""
+        return f"stage {'I' * self.stage}"
+
+    @property
+    def steps_in_stage(self) -> int:
+        """Optimiser steps of the running stage."""
+        epochs = self.stage_one_epochs if self.stage == 1 else self.num_epochs - self.stage_one_epochs
+        return max(1, epochs * self.num_iterations_per_epoch)
+
+    @property
+    def neighbours(self) -> Neighbours:
+        """Stage II compares neighbouring slices."""
+        return "none" if self.stage == 1 else self.spd.psc_direction
+
+    @staticmethod
+    def build_network_architecture(
+        plans_manager: PlansManager,
+        configuration_manager: ConfigurationManager,
+        num_input_channels: int,
+        num_output_channels: int,
+        enable_deep_supervision: bool = True,
+    ) -> nn.Module:
+        """The SPD network of the plans' ``spd_method``, with random weights."""
+        settings = SPDSettings(**plans_manager.plans["spd_method"])
+        model = settings.model(configuration_manager.configuration["spd"]["resolution"])
+        return SPDNetwork(model, sam=build_sam(model.backbone, resolution=model.resolution))
+
+    def initialize(self) -> None:
+        """Build the network; with pretrained weights they go in before the first step."""
+        super().initialize()
+        if self.spd.weights is not None:
+            info = self.network.load_sam(Path(self.spd.weights))
+            self.notes["weights"] = {"name": info.name, "sha256": info.sha256}
+
+    def predict_batch(self, batch: WindowBatch) -> Tensor:
+        """Stage I: saliency logits. Stage II: mask logits from the distilled points, (N, R, R)."""
+        if self.stage == 1:
+            saliency: Tensor = self.network(batch.images)
+            return saliency
+        with torch.no_grad():
+            embeddings = self.network.encode(batch.images)
+        prompted = [
+            index for index, points in enumerate(batch.points) if len(points) or self.spd.empty_prompt == "decode"
+        ]
+        logits = embeddings.new_full(batch.masks.shape, EMPTY_LOGIT)
+        if prompted:
+            masks = self.network.decode(embeddings[prompted], [batch.points[index] for index in prompted])
+            logits = logits.index_copy(0, torch.tensor(prompted, device=logits.device), masks.to(logits.dtype))
+        return logits
+
+    def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
+        """L_seg, in Stage II with 0.1 L_psc over neighbouring slices."""
+        loss = super().batch_loss(logits, batch)
+        if self.stage == 2 and self.spd.psc_weight > 0 and len(batch.pairs):
+            probabilities = torch.sigmoid(logits)
+            first, second = batch.pairs.unbind(dim=1)
+            loss = loss + self.spd.psc_weight * pairwise_slice_consistency(probabilities[first], probabilities[second])
+        return loss
+
+    def points_of(self, case: str) -> Points:
+        """The noisy points in Stage I (where nothing reads them), the distilled ones in Stage II."""
+        return super().points_of(case) if self.stage == 1 else self.distilled[case]
+
+    def candidate_slices(self, case: str) -> NDArray[np.int64]:
+        """In Stage II with ``skip`` the slices that have a distilled point."""
+        if self.stage == 1 or self.spd.empty_prompt == "decode":
+            return super().candidate_slices(case)
+        return np.flatnonzero([len(points) > 0 for points in self.distilled[case]])
+
+    def on_epoch_start(self) -> None:
+        """Begin Stage II when its first epoch begins."""
+        super().on_epoch_start()
+        if self.stage == 1 and self.current_epoch >= self.stage_one_epochs:
+            self._begin_stage_two()
+            self.dataloader_train, self.dataloader_val = self.get_dataloaders()
+
+    def before_loading_state(self) -> None:
+        """A checkpoint from within Stage II holds the optimiser of Stage II."""
+        if self.current_epoch > self.stage_one_epochs:
+            self._enter_stage_two()
+
+    def get_dataloaders(self) -> tuple[BatchStream, BatchStream]:
+        """Streams of the running stage; a run continued in Stage II distills its prompts again."""
+        self.read_cases()
+        if self.stage == 2 and not self.distilled:
+            self._distill()
+        return super().get_dataloaders()
+
+    def _begin_stage_two(self) -> None:
+        self._enter_stage_two()
+        self._distill()
+
+    def _enter_stage_two(self) -> None:
+        self.stage = 2
+        self.network.train_stage_two()
+        self.optimizer, self.lr_scheduler = self.configure_optimizers()
+
+    def _distill(self) -> None:
+        """Distil the points of all cases once and note how good they are on validation cases."""
+        folder = Path(self.preprocessed_dataset_folder)
+        channels = self.configuration_manager.configuration["spd"]["channels"]
+        context = self.configuration_manager.configuration["spd"]["context"]
+        cases = nnUNetDatasetBlosc2(str(folder), sorted(self.slice_indices))
+        raw, distilled = _NO_POINTS, _NO_POINTS
+        for case in sorted(self.slice_indices):
+            data, labels, _, _ = cases.load_case(case)
+            slices = np.asarray(data[:])[channels].transpose(1, 0, 2, 3)
+            saliency = saliency_volume(self.network, slices, device=self.device)
+            noisy = self.slice_indices[case].points
+            self.distilled[case] = distill_prompts(saliency, noisy, threshold=self.spd.threshold, context=context)
+            if case in self.validation_cases:
+                masks = np.asarray(labels[0])
+                raw += prompt_quality(noisy, masks)
+                distilled += prompt_quality(self.distilled[case], masks)
+        if not any(len(points) for case in self.train_cases for points in self.distilled[case]):
+            raise InputError(
+                f"Stage I left no prompt: its saliency exceeds {self.spd.threshold} at none of the points",
+                remedy="train longer, or lower spd.threshold",
+            )
+        self.notes["prompt_quality"] = {"raw": _shares(raw), "distilled": _shares(distilled)}
+        for name, shares in self.notes["prompt_quality"].items():
+            self.print_to_log_file(f"{name} prompts on validation cases: {shares}")
+
+
+_NO_POINTS = PromptQuality(
+    points=0,
+    points_inside=0,
+    target_slices=0,
+    target_slices_with_point=0,
+    empty_slices=0,
+    empty_slices_with_point=0,
+)
+
+
+def _shares(quality: PromptQuality) -> dict[str, float | None]:
+    return {
+        "purity": quality.purity,
+        "coverage": quality.coverage,
+        "empty_slices_with_point": quality.prompted_empty_share,
+    }

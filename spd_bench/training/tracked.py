@@ -1,0 +1,188 @@
+"""What every trained row shares: budget, seed, progress, checkpoints that are whole and safe to load."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from tqdm import tqdm
+
+from spd_bench.errors import InputError
+from spd_bench.storage import atomic_path
+from spd_bench.training.settings import TrainingSettings
+
+LATEST = "checkpoint_latest.pth"
+FINAL = "checkpoint_final.pth"
+_PLOT_EVERY = 10
+
+
+class TrackedTrainer(nnUNetTrainer):
+    """nnU-Net's trainer and loop with a budget, a seed and a progress bar.
+
+    The recipe itself (network, loss, optimiser, augmentation) stays nnU-Net's. Settings come in the plans
+    under ``spd_training``, because nnU-Net's constructor takes exactly these five arguments.
+
+    Unlike nnU-Net it writes a checkpoint after every epoch, atomically and from plain types, so that
+    ``torch.load(..., weights_only=True)`` reads it; and it seeds every epoch by (seed, epoch).
+    """
+
+    def __init__(
+        self,
+        plans: dict[str, Any],
+        configuration: str,
+        fold: int,
+        dataset_json: dict[str, Any],
+        device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net compares this signature
+    ) -> None:
+        super().__init__(plans, configuration, fold, dataset_json, device)
+        self.settings = TrainingSettings.from_json(plans["spd_training"])
+        self.num_epochs = self.settings.epochs
+        self.num_iterations_per_epoch = self.settings.iterations_per_epoch
+        self.num_val_iterations_per_epoch = self.settings.validation_iterations
+        self.progress: tqdm[Any] | None = None
+        self.notes: dict[str, Any] = {}
+
+    @property
+    def stage_name(self) -> str:
+        """Shown in the progress bar."""
+        return "training"
+
+    def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
+        """Write to the log file only: the console belongs to the progress bar."""
+        super().print_to_log_file(*args, also_print_to_console=False, add_timestamp=add_timestamp)
+
+    def plot_network_architecture(self) -> None:
+        """Nothing: nnU-Net's drawing of the network is known to hang on other networks than its own."""
+
+    def _save_debug_information(self) -> None:
+        """Nothing: the run record holds what is needed, and no host name."""
+
+    def initialize(self) -> None:
+        """Build network and optimiser from the seed."""
+        self._seed(-1)
+        super().initialize()
+
+    def run_training(self) -> None:
+        """Run nnU-Net's loop under a progress bar over all iterations."""
+        total = self.num_epochs * self.num_iterations_per_epoch
+        done = self.current_epoch * self.num_iterations_per_epoch
+        with tqdm(total=total, initial=done, unit="step", dynamic_ncols=True) as self.progress:
+            super().run_training()
+
+    def on_epoch_start(self) -> None:
+        """Seed the epoch, so that a continued run draws what an uninterrupted one would have drawn."""
+        self._seed(self.current_epoch)
+        super().on_epoch_start()
+        if self.progress is not None:
+            self.progress.set_description(f"{self.stage_name}, epoch {self.current_epoch + 1}/{self.num_epochs}")
+
+    def train_step(self, batch: Any) -> dict[str, Any]:
+        """One optimiser step, counted by the progress bar."""
+        result: dict[str, Any] = self.optimise(batch)
+        if self.progress is not None:
+            self.progress.set_postfix(loss=f"{float(result['loss']):.3f}", refresh=False)
+            self.progress.update()
+        return result
+
+    def optimise(self, batch: Any) -> dict[str, Any]:
+        """One optimiser step; returns ``{"loss": ...}``."""
+        result: dict[str, Any] = super().train_step(batch)
+        return result
+
+    def on_epoch_end(self) -> None:
+        """Log the epoch and save it."""
+        self.logger.log("epoch_end_timestamps", time.time(), self.current_epoch)
+        values = {name: self.logger.get_value(name, step=-1) for name in ("train_losses", "val_losses", "mean_fg_dice")}
+        self.print_to_log_file(
+            f"epoch {self.current_epoch}: train loss {values['train_losses']:.4f}, validation loss "
+            f"{values['val_losses']:.4f}, pseudo Dice {values['mean_fg_dice']:.4f}"
+        )
+        last = self.current_epoch == self.num_epochs - 1
+        if not last:
+            self.save_checkpoint(str(Path(self.output_folder, LATEST)))
+        if last or (self.current_epoch + 1) % _PLOT_EVERY == 0:
+            self.logger.plot_progress_png(self.output_folder)
+        self.current_epoch += 1
+
+    def save_checkpoint(self, filename: str) -> None:
+        """Write a checkpoint atomically, from types that load with ``weights_only=True``."""
+        checkpoint = {
+            "network_weights": self.network.state_dict(),
+            "optimizer_state": self.optimizer.state_dict(),
+            "scheduler_state": self.scheduler_state(),
+            "grad_scaler_state": self.grad_scaler.state_dict() if self.grad_scaler is not None else None,
+            "logging": _plain(self.logger.get_checkpoint()),
+            "_best_ema": _plain(self._best_ema),
+            "current_epoch": self.current_epoch + 1,
+            "init_args": _plain({**self.my_init_kwargs, "device": str(self.device)}),
+            "trainer_name": type(self).__name__,
+            "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
+        }
+        with atomic_path(Path(filename)) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(self, filename_or_checkpoint: str) -> None:
+        """Take up a run where its checkpoint left it."""
+        checkpoint = read_checkpoint(Path(filename_or_checkpoint), self.device)
+        if not self.was_initialized:
+            self.initialize()
+        self.current_epoch = checkpoint["current_epoch"]
+        self.before_loading_state()
+        self.network.load_state_dict(checkpoint["network_weights"])
+        self.optimizer.load_state_dict(checkpoint["optimizer_state"])
+        self.load_scheduler_state(checkpoint["scheduler_state"])
+        if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
+            self.grad_scaler.load_state_dict(checkpoint["grad_scaler_state"])
+        self.logger.load_checkpoint(checkpoint["logging"])
+        self._best_ema = checkpoint["_best_ema"]
+        self.inference_allowed_mirroring_axes = checkpoint["inference_allowed_mirroring_axes"]
+
+    def before_loading_state(self) -> None:
+        """Bring optimiser and network into the shape of ``current_epoch``'s stage."""
+
+    def scheduler_state(self) -> dict[str, Any] | None:
+        """State of the learning rate's schedule; nnU-Net's own follows from the epoch."""
+        return None
+
+    def load_scheduler_state(self, state: dict[str, Any] | None) -> None:
+        """The reverse of :meth:`scheduler_state`."""
+
+    def _seed(self, epoch: int) -> None:
+        seed = int(np.random.SeedSequence([self.settings.seed, epoch + 1]).generate_state(1)[0])
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint that :class:`TrackedTrainer` wrote.
+
+    Raises:
+        InputError: the file is missing, torn, or holds anything but plain values and tensors.
+    """
+    if not path.is_file():
+        raise InputError("checkpoint not found", file=path, remedy="train the method first")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many types on torn or unsafe files
+        reason = str(error).splitlines()[0]
+        raise InputError(f"checkpoint cannot be read ({reason})", file=path, remedy="train the method again") from error
+    return checkpoint
+
+
+def _plain(value: Any) -> Any:
+    """Numpy scalars and arrays as Python's own, in nested dicts and lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value

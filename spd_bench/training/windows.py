@@ -1,0 +1,199 @@
+"""Windows of consecutive slices with their points, chosen by (seed, epoch, position) alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from spd_bench.errors import InputError
+from spd_bench.planning.preprocessing import slice_index_folder
+from spd_bench.storage import read_json
+from spd_bench.training.augmentation import augment_slices, draw_augmentation
+from spd_bench.training.settings import TrainingSettings
+
+Points = list[NDArray[np.int64]]
+Neighbours = Literal["none", "next", "previous", "both"]
+_OFFSETS: dict[str, tuple[int, ...]] = {"none": (0,), "next": (0, 1), "previous": (-1, 0), "both": (-1, 0, 1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SliceIndex:
+    """What is known of a preprocessed case without opening its images.
+
+    Attributes:
+        points: for each slice an integer array (N, 2) of (x, y) pixels.
+        has_target: bool array (Z,).
+    """
+
+    points: Points
+    has_target: NDArray[np.bool_]
+
+
+def read_slice_index(folder: Path, case: str) -> SliceIndex:
+    """What is known of a case in a folder of preprocessed cases."""
+    content = read_json(slice_index_folder(folder) / f"{case}.json")
+    return SliceIndex(
+        points=[np.asarray(points, dtype=np.int64).reshape(-1, 2) for points in content["points"]],
+        has_target=np.asarray(content["target_pixels"]) > 0,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Consecutive slices of one case, and the seed of their augmentation (None: none)."""
+
+    case: str
+    slices: tuple[int, ...]
+    seed: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch:
+    """Windows side by side.
+
+    Attributes:
+        images: (N, 3, R, R) in [-1, 1].
+        masks: (N, R, R), 0 or 1.
+        points: for each of the N slices (N_i, 2) integer (x, y).
+        pairs: (P, 2) indices of slices that are neighbours in their volume, lower slice first.
+    """
+
+    images: Tensor
+    masks: Tensor
+    points: Points
+    pairs: Tensor
+
+
+class WindowDataset(Dataset[WindowBatch]):
+    """Reads a window; everything random about it is in the window itself.
+
+    Args:
+        folder: preprocessed cases.
+        channels: image channels that become the network's three.
+        points: for each case its points on each slice.
+        settings: strength of the augmentation.
+    """
+
+    def __init__(
+        self, *, folder: Path, channels: Sequence[int], points: Mapping[str, Points], settings: TrainingSettings
+    ) -> None:
+        self._cases = nnUNetDatasetBlosc2(str(folder), sorted(points))
+        self._channels = list(channels)
+        self._points = points
+        self._settings = settings
+
+    def __getitem__(self, window: Window) -> WindowBatch:
+        data, labels, _, _ = self._cases.load_case(window.case)
+        first, last = window.slices[0], window.slices[-1] + 1
+        images = torch.from_numpy(np.asarray(data[:, first:last])[self._channels]).transpose(0, 1).contiguous()
+        masks = torch.from_numpy(np.asarray(labels[0, first:last], dtype=np.float32))
+        points = [self._points[window.case][index] for index in window.slices]
+        if window.seed is not None:
+            augmentation = draw_augmentation(np.random.default_rng(window.seed), self._settings)
+            images, masks, points = augment_slices(images, masks, points, augmentation)
+        count = len(window.slices)
+        pairs = torch.stack([torch.arange(count - 1), torch.arange(1, count)], dim=1)
+        return WindowBatch(images=images, masks=masks, points=points, pairs=pairs)
+
+
+def join_windows(windows: Sequence[WindowBatch]) -> WindowBatch:
+    """Put windows side by side in one batch."""
+    starts = np.cumsum([0, *(len(window.points) for window in windows)])
+    return WindowBatch(
+        images=torch.cat([window.images for window in windows]),
+        masks=torch.cat([window.masks for window in windows]),
+        points=[points for window in windows for points in window.points],
+        pairs=torch.cat([window.pairs + int(start) for window, start in zip(windows, starts, strict=False)]),
+    )
+
+
+class WindowSampler(Sampler[list[Window]]):
+    """Draws an epoch's batches; the same (seed, epoch) gives the same batches in every process.
+
+    Args:
+        candidates: for each case the slices that may be a window's own slice.
+        indices: what is known of each case.
+        neighbours: which neighbours come with the slice (at a volume's border there is none).
+        batches: batches in an epoch.
+        settings: batch size, share of foreground, seed.
+        augment: whether windows carry a seed for augmentation.
+
+    Raises:
+        InputError: there is no candidate at all.
+    """
+
+    def __init__(
+        self,
+        *,
+        candidates: Mapping[str, NDArray[np.int64]],
+        indices: Mapping[str, SliceIndex],
+        neighbours: Neighbours,
+        batches: int,
+        settings: TrainingSettings,
+        augment: bool,
+    ) -> None:
+        flat = [(case, int(z)) for case in sorted(candidates) for z in candidates[case]]
+        if not flat:
+            raise InputError(
+                f"none of the slices of {len(candidates)} case(s) can be trained on",
+                remedy="check that the cases have prompts and targets",
+            )
+        self._with_target = [(case, z) for case, z in flat if indices[case].has_target[z]]
+        self._without_target = [(case, z) for case, z in flat if not indices[case].has_target[z]]
+        self._depths = {case: len(index.has_target) for case, index in indices.items()}
+        self._offsets = _OFFSETS[neighbours]
+        self._batches = batches
+        self._settings = settings
+        self._augment = augment
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._batches
+
+    def __iter__(self) -> Iterator[list[Window]]:
+        seed = (self._settings.seed, self.epoch, int(self._augment))
+        generator = np.random.default_rng(seed)
+        count = max(1, self._settings.batch_size // len(self._offsets))
+        with_target = round(count * self._settings.foreground_share)
+        for batch in range(self._batches):
+            windows = []
+            for position in range(count):
+                preferred, other = self._with_target, self._without_target
+                if position >= with_target:
+                    preferred, other = other, preferred
+                pool = preferred or other
+                case, z = pool[int(generator.integers(len(pool)))]
+                windows.append(self._window(case, z, (*seed, batch, position)))
+            yield windows
+
+    def _window(self, case: str, z: int, seed: tuple[int, ...]) -> Window:
+        slices = tuple(z + offset for offset in self._offsets if 0 <= z + offset < self._depths[case])
+        return Window(case=case, slices=slices, seed=seed if self._augment else None)
+
+
+class BatchStream:
+    """An endless iterator over a loader, as nnU-Net's loop wants it; each epoch is started by its number."""
+
+    def __init__(self, *, dataset: WindowDataset, sampler: WindowSampler, workers: int) -> None:
+        self._sampler = sampler
+        self._loader = DataLoader(
+            dataset, batch_sampler=sampler, num_workers=workers, collate_fn=join_windows, pin_memory=False
+        )
+        self._iterator: Iterator[WindowBatch] = iter(())
+
+    def start_epoch(self, epoch: int) -> None:
+        """Begin the batches of an epoch."""
+        self._sampler.epoch = epoch
+        self._iterator = iter(self._loader)
+
+    def __next__(self) -> WindowBatch:
+        return next(self._iterator)

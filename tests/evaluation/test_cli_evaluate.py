@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from medpy.metric import dc
+
+from spd_bench.cli.evaluate import main
+from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.volumes import write_volume
+
+GEOMETRY = VolumeGeometry(shape=(4, 6, 7), spacing=(5.0, 0.8, 0.8))
+
+
+def _mask(seed: int) -> Any:
+    return (np.random.default_rng(seed).random(GEOMETRY.shape) < 0.4).astype(np.uint8)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for number, case in enumerate("abc"):
+        write_volume(tmp_path / "labelsTs" / f"{case}.nii.gz", _mask(number), GEOMETRY)
+        write_volume(tmp_path / "spd" / f"{case}.nii.gz", _mask(number + 10), GEOMETRY)
+    return tmp_path
+
+
+def _run(data: Path, *more: str) -> int:
+    folders = ["--reference", str(data / "labelsTs"), "--prediction", str(data / "spd"), "-o", str(data / "out")]
+    return main([*folders, *more])
+
+
+def _rows(data: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(data / "out" / name)
+
+
+def _assert_refused(data: Path, capsys: pytest.CaptureFixture[str], fault: str, *more: str) -> None:
+    assert _run(data, *more) == 2
+    message = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(message) == 1
+    assert fault in message[0]
+    assert not (data / "out").exists()
+
+
+def test_the_three_files_and_a_summary_are_written(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(data, "--dataset", "TI", "--method", "unet", "--fold", "2") == 0
+    assert sorted(path.name for path in (data / "out").iterdir()) == ["slices.csv", "summary.csv", "volumes.csv"]
+    expected = [dc(_mask(number + 10), _mask(number)) for number in range(3)]
+    np.testing.assert_allclose(_rows(data, "volumes.csv")["volumetric_dice"], expected, atol=1e-12)
+    summary = _rows(data, "summary.csv")
+    assert ",".join(summary.columns) == "dataset,method,metric,mean,std,ci_low,ci_high,n"
+    assert summary["metric"].tolist() == [
+        *("average_dice", "volumetric_dice", "foreground_dice", "average_iou", "hd95_mm", "asd_mm")
+    ]
+    assert summary.set_index("metric").loc["volumetric_dice", "mean"] == pytest.approx(np.mean(expected))
+    assert set(_rows(data, "slices.csv")[["dataset", "method", "fold"]].itertuples(index=False, name=None)) == {
+        ("TI", "unet", 2)
+    }
+    out = capsys.readouterr().out
+    assert "TI, unet: 3 volumes of 3 patients, 12 slices along axis 0" in out
+    assert f"{np.mean(expected):.4f}" in out
+    assert str(data / "out" / "summary.csv") in out
+
+
+def test_names_default_to_the_folders(data: Path) -> None:
+    assert _run(data) == 0
+    assert _rows(data, "volumes.csv").loc[0, ["dataset", "method", "fold"]].tolist() == ["labelsTs", "spd", 0]
+
+
+def test_missing_and_extra_predictions_are_named_on_stderr(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "spd" / "b.nii.gz").rename(data / "spd" / "q.nii.gz")
+    assert _run(data) == 0
+    err = capsys.readouterr().err
+    assert "1 missing predictions, scored as empty masks: b" in err
+    assert "1 predictions without a reference, not scored: q" in err
+    assert _rows(data, "volumes.csv").set_index("case").loc["b", "volumetric_dice"] == 0
+
+
+def test_target_labels_slice_axis_and_jobs_are_passed_on(data: Path) -> None:
+    labels = np.random.default_rng(5).integers(0, 4, GEOMETRY.shape).astype(np.uint8)
+    write_volume(data / "labelsTs" / "a.nii.gz", labels, GEOMETRY)
+    assert _run(data, "--target-labels", "2", "3", "--slice-axis", "2", "--jobs", "2") == 0
+    slices = _rows(data, "slices.csv")
+    assert len(slices) == 21
+    assert slices.loc[slices["case"] == "a", "reference_pixels"].sum() == (labels >= 2).sum()
+
+
+def test_patients_of_the_raw_dataset_are_kept_together(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "dataset.json").write_text(json.dumps({"patients": {"a": "p", "b": "p"}}))
+    assert _run(data) == 0
+    assert "3 volumes of 2 patients" in capsys.readouterr().out
+
+
+def test_damaged_patients_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "dataset.json").write_text(json.dumps({"patients": ["a", "b"]}))
+    _assert_refused(data, capsys, "dataset.json")
+
+
+def test_predictions_with_other_names_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in list((data / "spd").iterdir()):
+        path.rename(path.with_name(f"pred_{path.name}"))
+    _assert_refused(data, capsys, "none of the 3 references has a prediction of its name")
+
+
+@pytest.mark.parametrize(
+    ("voxels", "fault"),
+    [
+        (_mask(0) * 255, "not a binary mask, values 0, 255"),
+        (np.full(GEOMETRY.shape, np.nan, np.float32), "NaN"),
+        (np.full(GEOMETRY.shape, 0.25, np.float32), "threshold probabilities"),
+    ],
+)
+def test_prediction_that_is_no_mask_is_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], voxels: Any, fault: str
+) -> None:
+    write_volume(data / "spd" / "c.nii.gz", voxels, GEOMETRY)
+    _assert_refused(data, capsys, fault)
+
+
+def test_prediction_on_another_grid_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_volume(data / "spd" / "c.nii.gz", _mask(0), VolumeGeometry(shape=GEOMETRY.shape, spacing=(4.0, 0.8, 0.8)))
+    _assert_refused(data, capsys, str(data / "spd" / "c.nii.gz"))
+
+
+def test_unreadable_files_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "spd" / "c.nii.gz").write_bytes(b"not an image")
+    _assert_refused(data, capsys, str(data / "spd" / "c.nii.gz"))
+    write_volume(data / "spd" / "c.nii.gz", _mask(0), GEOMETRY)
+    (data / "labelsTs" / "c.nii.gz").write_bytes(b"not an image")
+    _assert_refused(data, capsys, str(data / "labelsTs" / "c.nii.gz"))
+
+
+def test_absent_and_empty_folders_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (data / "labelsTs").iterdir():
+        path.unlink()
+    _assert_refused(data, capsys, "no reference volumes")
+    (data / "labelsTs").rmdir()
+    _assert_refused(data, capsys, "folder not found")
+
+
+def test_output_inside_a_file_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "scores").write_text("a file")
+    assert _run(data, "-o", str(data / "scores" / "deeper")) == 2
+    assert "a file stands where the output folder should be" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("more", [("--jobs", "0"), ("--target-labels", "0", "1")])
+def test_options_out_of_range_are_refused(
+    data: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    _assert_refused(data, capsys, more[0], *more)
+
+
+def test_help_shows_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "example:" in capsys.readouterr().out

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from spd_bench.errors import InputError
+from spd_bench.storage import (
+    atomic_folder,
+    atomic_path,
+    read_json,
+    sha256_of_file,
+    sha256_of_files,
+    sha256_of_json,
+    write_json,
+    write_text,
+)
+
+
+def _interrupted(temporary: Path) -> None:
+    temporary.write_text("half")
+    raise KeyboardInterrupt
+
+
+def test_a_file_appears_whole_in_folders_that_are_made_for_it(tmp_path: Path) -> None:
+    final = tmp_path / "new" / "folder" / "volume.nii.gz"
+    with atomic_path(final) as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        temporary.write_text("whole")
+        assert not final.exists()
+    assert final.read_text() == "whole"
+    assert [path.name for path in final.parent.iterdir()] == ["volume.nii.gz"]
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    final = tmp_path / "a.json"
+    final.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_path(final) as temporary:
+        _interrupted(temporary)
+    assert final.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    final = tmp_path / "out"
+    final.mkdir()
+    (final / "stale").touch()
+    with atomic_folder(final) as temporary:
+        (temporary / "fresh").touch()
+    assert [path.name for path in final.iterdir()] == ["fresh"]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_an_interrupted_folder_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:
+    final = tmp_path / "out"
+    final.mkdir()
+    (final / "kept").touch()
+    with pytest.raises(KeyboardInterrupt), atomic_folder(final) as temporary:
+        _interrupted(temporary / "half")
+    assert [path.name for path in final.iterdir()] == ["kept"]
+    assert list(tmp_path.iterdir()) == [final]
+
+
+def test_json_is_read_back(tmp_path: Path) -> None:
+    value = {"a": [1, 2.5, None], "ä": "μ"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == json.loads((tmp_path / "a.json").read_text("utf-8")) == value
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}])
+def test_what_is_not_json_is_refused_and_the_old_file_stays(tmp_path: Path, value: object) -> None:
+    write_text(tmp_path / "a.json", "old")
+    with pytest.raises((ValueError, TypeError)):
+        write_json(tmp_path / "a.json", value)
+    assert (tmp_path / "a.json").read_text() == "old"
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000])
+def test_an_unreadable_json_file_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"not readable as JSON .*a\.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_a_missing_json_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not found, in .*gone\.json"):
+        read_json(tmp_path / "gone.json")
+    with pytest.raises(InputError, match="not readable"):
+        read_json(tmp_path)
+
+
+def test_a_files_hash_is_that_of_its_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert sha256_of_file(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_json_hash_is_that_of_its_canonical_text() -> None:
+    assert sha256_of_json({"b": 1, "a": [2, 3]}) == hashlib.sha256(b'{"a":[2,3],"b":1}').hexdigest()
+    assert sha256_of_json({"b": 1, "a": 2}) == sha256_of_json({"a": 2, "b": 1}) != sha256_of_json({"a": 1, "b": 2})
+
+
+def test_the_hash_of_files_knows_names_and_contents_but_no_order(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    a.write_text("1")
+    b.write_text("2")
+    first = sha256_of_files([a, b])
+    assert first == sha256_of_files([b, a])
+    b.write_text("3")
+    assert sha256_of_files([a, b]) != first
+    b.write_text("2")
+    assert sha256_of_files([a, b.rename(tmp_path / "c")]) != first
