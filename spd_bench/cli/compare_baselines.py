@@ -13,7 +13,6 @@ from spd_bench.cli.command import command_parser, run_command
 from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
 from spd_bench.cli.report import print_comparison
 from spd_bench.datasets import resolve_dataset
-from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Comparison:
     """Run the grid that the arguments describe."""
-    from spd_bench.comparison import Cell, Grid, compare
+    from spd_bench.comparison import Cell, Grid, check_cells, compare
     from spd_bench.methods.registry import get_methods
     from spd_bench.planning.plan import read_plan
 
@@ -62,10 +61,6 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
         for method in methods
         for fold in dict.fromkeys(arguments.folds)
     ]
-    for cell in cells:
-        cell.plan.split(cell.fold)
-    if not cells:
-        raise InputError("no cell to run", remedy="name datasets, methods and folds")
     grid = Grid(
         raw=folders.raw,
         results=folders.results,
@@ -74,6 +69,7 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
         options=partial(options_of, arguments),
         device=device_of(arguments),
     )
+    check_cells(cells, grid)
     return compare(cells, grid)
 
 

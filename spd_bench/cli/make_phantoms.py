@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace) -> None:
         raise InputError(str(error), remedy="correct the option") from error
     folder = folders.raw / dataset
     written = write_phantom_set(phantoms, folder=folder, progress=_bar)
-    print(f"{phantoms.count} cases {'written to' if written else 'are already in'} {folder}")
+    print(f"{'written to' if written else 'already in'} {folder}: {phantoms.count} case(s)")
 
 
 def _bar(numbers: Iterable[int]) -> Iterable[int]:

@@ -58,13 +58,15 @@ def budget_of(arguments: argparse.Namespace) -> Budget:
 def options_of(arguments: argparse.Namespace, method: str) -> MethodOptions:
     """The options that concern one method."""
     from spd_bench.methods.method import MethodOptions
+    from spd_bench.methods.registry import get_method
 
     if arguments.weights is not None and not arguments.weights.is_file():
         raise InputError("weights file not found", file=arguments.weights, remedy="check the path")
+    overrides = [_override(text) for text in arguments.overrides]
     return MethodOptions(
         backbone=arguments.backbone,
         weights=arguments.weights,
-        overrides={name: value for owner, name, value in map(_override, arguments.overrides) if owner == method},
+        overrides={name: value for owner, name, value in overrides if get_method(owner).name == method},
     )
 
 
