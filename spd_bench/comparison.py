@@ -6,70 +6,25 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from tqdm import tqdm
 
-from spd_bench.datasets import DATASETS
+from spd_bench.cells import Cell, Grid
+from spd_bench.comparison_results import CELL_RECORD, write_results
 from spd_bench.errors import InputError
-from spd_bench.evaluation import evaluate_folders, summarise, write_frame
-from spd_bench.evaluation.frames import read_frame
-from spd_bench.evaluation.tables import build_table, write_tables
+from spd_bench.evaluation import evaluate_folders, write_frame
 from spd_bench.methods.fitting import expected_settings, fit
-from spd_bench.methods.method import Method, MethodOptions
-from spd_bench.planning.plan import Plan
-from spd_bench.prediction.folder import CaseFiles, predict_cases
-from spd_bench.raw.dataset import read_raw_dataset
+from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
+from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
 from spd_bench.storage import read_json, write_json, write_text
 from spd_bench.training.records import RunRecord, read_record
-from spd_bench.training.settings import Budget
 
 logger = logging.getLogger(__name__)
-_TABLE_METRICS = ("average_dice", "volumetric_dice")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One method on one fold of one dataset."""
-
-    plan: Plan
-    method: Method
-    fold: int
-
-    @property
-    def name(self) -> str:
-        """Name in messages and files."""
-        return f"{self.plan.dataset}_{self.method.name}_fold{self.fold}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """Where and how the cells are run.
-
-    Attributes:
-        raw: nnU-Net's raw folder: images and prompts of the test cases are read from it.
-        results: nnU-Net's results folder.
-        output: folder of the comparison.
-        budget: what every trained row is granted.
-        options: the user's options for a method of that name.
-        device: where to train and predict.
-    """
-
-    raw: Path
-    results: Path
-    output: Path
-    budget: Budget
-    options: Callable[[str], MethodOptions]
-    device: torch.device
-
-    def folder(self, cell: Cell) -> Path:
-        """Predictions and scores of a cell."""
-        return self.output / "cells" / cell.plan.dataset / cell.method.name / f"fold_{cell.fold}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,22 +42,38 @@ class Comparison:
     failures: dict[str, str]
 
 
+def check_cells(cells: Sequence[Cell], grid: Grid) -> None:
+    """Raise InputError where a cell's fold does not exist or an option does not fit, before anything is run."""
+    for cell in cells:
+        cell.plan.split(cell.fold)
+        _expected(cell, grid)
+
+
 def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
     """Run what is missing of the grid, then write frames, tables and run records into ``grid.output``.
 
     A cell that fails does not stop the others; its reason is returned and its traceback kept beside it.
+
+    Raises:
+        InputError: not a single cell could be run.
     """
     failures: dict[str, str] = {}
     done = []
     for cell in cells:
+        log = grid.folder(cell) / "error.log"
         try:
             run_cell(cell, grid)
+            log.unlink(missing_ok=True)
             done.append(cell)
         except Exception as error:  # a cell must not take the others with it
-            failures[cell.name] = " ".join(str(error).split())
-            write_text(grid.folder(cell) / "error.log", traceback.format_exc())
+            failures[cell.name] = _reason(error)
+            write_text(log, traceback.format_exc())
     if not done:
-        raise InputError(f"no cell could be run; first: {next(iter(failures.values()))}", remedy="see the logs")
+        raise InputError(
+            f"no cell could be run; first: {next(iter(failures.values()))}",
+            file=grid.folder(cells[0]) / "error.log",
+            remedy="see the logs",
+        )
     summary, files = write_results(done, grid)
     return Comparison(summary=summary, files=files, failures=failures)
 
@@ -111,7 +82,7 @@ def run_cell(cell: Cell, grid: Grid) -> None:
     """Train, predict and score one cell, unless that is done already."""
     folder = grid.folder(cell)
     record = _trained(cell, grid)
-    marker = folder / "cell.json"
+    marker = folder / CELL_RECORD
     if marker.is_file() and _same_run(read_json(marker), record):
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -135,85 +106,52 @@ def run_cell(cell: Cell, grid: Grid) -> None:
 def predict_test_cases(cell: Cell, grid: Grid, *, output: Path) -> list[str]:
     """Predict the fold's test cases from images and prompts alone; returns the cases that failed.
 
-    A case that fails is scored as an empty mask and counted, as the table says.
+    A case that fails, for whatever reason, is scored as an empty mask and counted, as the table says.
     """
-    raw = {case.case: case for case in read_raw_dataset(grid.raw / cell.plan.dataset).cases}
+    found = _raw_files(cell, grid)
     predictor = cell.method.predictor(
         cell.method.run_folder(grid.results, cell.plan, cell.fold), cell.plan, grid.device
     )
     output.mkdir(parents=True, exist_ok=True)
     missing = []
     for case in tqdm(cell.plan.split(cell.fold)["test"], f"{cell.method.name}: predicting", unit="case"):
-        # The label's path goes no further than this line.
-        files = CaseFiles(case=case, images=raw[case].images, prompts=raw[case].prompts)
         try:
-            predict_cases([files], predictor, output=output, file_ending=cell.plan.file_ending)
-        except (InputError, RuntimeError) as error:
-            logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, error)
+            if case not in found:
+                raise InputError(f"no image of case {case}", file=grid.raw / cell.plan.dataset, remedy="add it")
+            predict_cases([found[case]], predictor, output=output, file_ending=cell.plan.file_ending)
+        except Exception as error:  # one case must not take the others with it
+            logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, _reason(error))
+            write_text(output.parent / "errors" / f"{case}.log", traceback.format_exc())
             missing.append(case)
     return missing
 
 
-def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[Path]]:
-    """Write the frames, tables and run records of finished cells."""
-    slices = pd.concat([read_frame(grid.folder(cell) / "slices.csv") for cell in cells], ignore_index=True)
-    volumes = pd.concat([read_frame(grid.folder(cell) / "volumes.csv") for cell in cells], ignore_index=True)
-    plans = {cell.plan.dataset: cell.plan for cell in cells}
-    summary = pd.concat(
-        [
-            summarise(slices[slices["dataset"] == name], volumes[volumes["dataset"] == name], patients=plan.patients)
-            for name, plan in plans.items()
-        ],
-        ignore_index=True,
-    )
-    frames = {"slices.csv": slices, "volumes.csv": volumes, "summary.csv": summary}
-    for name, frame in frames.items():
-        write_frame(grid.output / name, frame)
-    records = [read_json(grid.folder(cell) / "cell.json") for cell in cells]
-    for cell, record in zip(cells, records, strict=True):
-        write_json(grid.output / "runs" / f"{cell.name}.json", record)
-    files = _write_tables(cells, grid.output, summary=summary, slices=slices, volumes=volumes, records=records)
-    return summary, [*(grid.output / name for name in frames), *files]
-
-
-def _write_tables(
-    cells: Sequence[Cell],
-    output: Path,
-    *,
-    summary: pd.DataFrame,
-    slices: pd.DataFrame,
-    volumes: pd.DataFrame,
-    records: list[dict[str, Any]],
-) -> list[Path]:
-    names = {cell.plan.dataset for cell in cells}
-    known = [info for info in DATASETS.values() if info.folder in names]
-    paper = {
-        "volumetric_dice": {info.folder: info.paper_volumetric_dice for info in known},
-        "average_dice": {info.folder: info.paper_average["average_dice"].methods for info in known},
-    }
-    descriptions = {cell.plan.dataset: str(cell.plan.dataset_json.get("description", "")) for cell in cells}
-    notes = [f"{name}: {text}" for name, text in sorted(descriptions.items()) if text]
-    notes += [info.erratum for info in known if info.erratum]
-    tables = [
-        build_table(
-            metric,
-            summary=summary,
-            slices=slices,
-            volumes=volumes,
-            records=records,
-            paper=paper[metric],
-            notes=notes,
+def _raw_files(cell: Cell, grid: Grid) -> dict[str, CaseFiles]:
+    """Images of the raw cases, and prompts for a row that uses them. Labels are not even looked for."""
+    plan, folder = cell.plan, grid.raw / cell.plan.dataset
+    if "dataset" in plan.dataset_json:  # nnU-Net's list of images that lie anywhere
+        images = {case.case: case.images for case in read_raw_dataset(folder).cases}
+    else:
+        channels = len(plan.dataset_json["channel_names"])
+        cases = find_cases(folder / IMAGES, None, channels=channels, file_ending=plan.file_ending)
+        images = {files.case: files.images for files in cases}
+    return {
+        case: CaseFiles(
+            case=case, images=files, prompts=prompt_path(folder, case) if cell.method.uses_prompts else None
         )
-        for metric in _TABLE_METRICS
-    ]
-    return write_tables(output, tables, {cell.method.name: cell.method.title for cell in cells})
+        for case, files in images.items()
+    }
+
+
+def _expected(cell: Cell, grid: Grid) -> dict[str, Any]:
+    options = grid.options(cell.method.name)
+    return expected_settings(cell.method, plan=cell.plan, fold=cell.fold, budget=grid.budget, options=options)
 
 
 def _trained(cell: Cell, grid: Grid) -> RunRecord:
     """The record of the cell's run, trained now unless an equal run is complete."""
-    options = grid.options(cell.method.name)
+    wanted = _expected(cell, grid)
     record = read_record(cell.method.run_folder(grid.results, cell.plan, cell.fold))
-    wanted = expected_settings(cell.method, plan=cell.plan, fold=cell.fold, budget=grid.budget, options=options)
     if record is not None and record.settings == wanted and record.hashes == cell.method.hashes(cell.plan):
         return record
     return fit(
@@ -221,7 +159,7 @@ def _trained(cell: Cell, grid: Grid) -> RunRecord:
         plan=cell.plan,
         fold=cell.fold,
         budget=grid.budget,
-        options=options,
+        options=grid.options(cell.method.name),
         results=grid.results,
         device=grid.device,
     )
@@ -233,3 +171,9 @@ def _same_run(marker: dict[str, Any], record: RunRecord) -> bool:
     return all(marker.get(key) == run[key] for key in run if key != "seconds") and (
         marker["seconds"].get("training") == run["seconds"].get("training")
     )
+
+
+def _reason(error: Exception) -> str:
+    """An error in one line; what is no mistake of the user keeps its type's name."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

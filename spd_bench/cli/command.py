@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from spd_bench.errors import InputError
 
@@ -14,8 +16,8 @@ EXIT_INPUT_ERROR = 2
 
 
 def command_parser(*, name: str, description: str, example: str) -> argparse.ArgumentParser:
-    """A parser whose ``--help`` ends with an example."""
-    return argparse.ArgumentParser(
+    """A parser whose ``--help`` ends with an example, and whose errors look like all others."""
+    return _Parser(
         prog=name,
         description=description,
         epilog=f"example:\n  {example}",
@@ -30,16 +32,25 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``body`` and turn a user's mistake into one line and exit status 2.
 
-    ``--debug`` is added to the parser: it shows the traceback of an input error too.
+    ``--debug`` is added to the parser: it shows the traceback of a user's mistake as well.
     """
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if arguments.debug else logging.WARNING, format="%(message)s")
+    message = None
     try:
         body(arguments)
     except InputError as error:
         if arguments.debug:
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_INPUT_ERROR
-    return EXIT_OK
+            traceback.print_exc()
+        message = str(error)
+    if message is None:
+        return EXIT_OK
+    # Only now are the frames gone that held progress bars open: each has ended its line, and ours stands alone.
+    print(f"error: {message}", file=sys.stderr)
+    return EXIT_INPUT_ERROR
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_INPUT_ERROR, f"error: {message}: see {self.prog} --help\n")

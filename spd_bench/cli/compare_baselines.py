@@ -48,7 +48,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Comparison:
     """Run the grid that the arguments describe."""
-    from spd_bench.comparison import Cell, Grid, check_cells, compare
+    from spd_bench.cells import Cell, Grid
+    from spd_bench.comparison import check_cells, compare
     from spd_bench.methods.registry import get_methods
     from spd_bench.planning.plan import read_plan
 

@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from spd_bench.comparison import Cell, Grid, compare
+    from spd_bench.cells import Cell, Grid
+    from spd_bench.comparison import compare
     from spd_bench.methods.registry import METHODS
     from spd_bench.training.settings import Budget
 

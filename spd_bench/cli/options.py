@@ -80,9 +80,17 @@ def device_of(arguments: argparse.Namespace) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise InputError(f"unknown device {name!r}", remedy="choose cuda or cpu") from error
-    if device.type == "cuda" and not available:
-        raise InputError("no CUDA device is available", remedy="choose --device cpu")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise InputError(f"device {name} is not available ({count} CUDA device(s))", remedy="choose --device cpu")
     return device
+
+
+def require_folder_name(output: Path) -> None:
+    """Refuse an output folder that cannot be made before minutes are spent on what would go there."""
+    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise InputError("a file stands where the output folder should be", file=existing, remedy="choose another -o")
 
 
 def _override(text: str) -> tuple[str, str, float | int | str | bool | None]:

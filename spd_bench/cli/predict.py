@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_device_option, device_of
+from spd_bench.cli.options import add_device_option, device_of, require_folder_name
 from spd_bench.datasets import resolve_dataset
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
@@ -38,9 +38,11 @@ def _run(arguments: argparse.Namespace) -> None:
     from spd_bench.methods.registry import get_method
     from spd_bench.planning.plan import read_plan
     from spd_bench.prediction.folder import ExtraOutputs, find_cases, predict_cases
+    from spd_bench.training.records import read_record
 
     folders = data_folders()
     print(folders.describe())
+    require_folder_name(arguments.output)
     method = get_method(arguments.method)
     plan = read_plan(folders.preprocessed / resolve_dataset(arguments.dataset, folders.all))
     cases = find_cases(
@@ -57,7 +59,12 @@ def _run(arguments: argparse.Namespace) -> None:
                 file=missing[0].prompts,
                 remedy=f"give its points with -p, or choose a method that needs none ({method.name} does)",
             )
-    predictor = method.predictor(method.run_folder(folders.results, plan, arguments.fold), plan, device_of(arguments))
+    plan.split(arguments.fold)
+    run = method.run_folder(folders.results, plan, arguments.fold)
+    record = read_record(run)
+    if record is not None and record.hashes["plan"] != plan.hashes()["plan"]:
+        raise InputError("this run was trained on another plan of the dataset", file=run, remedy="train it again")
+    predictor = method.predictor(run, plan, device_of(arguments))
     predict_cases(
         tqdm(cases, "predicting", unit="case"),
         predictor,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +27,20 @@ def summary_text(summary: pd.DataFrame) -> str:
     shown = means.reindex(columns=list(_COLUMNS)).mul([scale for _, scale in _COLUMNS.values()])
     shown.columns = [title for title, _ in _COLUMNS.values()]
     return shown.reset_index().to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.2f}")
+
+
+def note_lines(notes: Mapping[str, Any]) -> list[str]:
+    """What a run noted of itself, in words: how good the prompts are, raw against distilled."""
+    return [
+        f"{kind} prompts on validation cases: {_percent(shares['purity'])} of the points inside the target, "
+        f"{_percent(shares['coverage'])} of the target slices and "
+        f"{_percent(shares['empty_slices_with_point'])} of the empty slices with a point"
+        for kind, shares in notes.get("prompt_quality", {}).items()
+    ]
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from spd_bench.cli.command import command_parser, run_command
 from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
+from spd_bench.cli.report import note_lines
 from spd_bench.datasets import resolve_dataset
 from spd_bench.paths import data_folders
 
@@ -45,8 +46,8 @@ def _run(arguments: argparse.Namespace) -> None:
         device=device_of(arguments),
         resume=arguments.resume,
     )
-    for name, note in record.notes.items():
-        print(f"{name}: {note}")
+    for line in note_lines(record.notes):
+        print(line)
     print(f"trained {method.name}: {method.run_folder(folders.results, plan, arguments.fold)}")
 
 

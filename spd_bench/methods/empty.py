@@ -23,6 +23,7 @@ class EmptyPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
+    options.refuse_overrides()
     return {}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,9 @@ def training_run(method: Method, *, plan: Plan, fold: int, budget: Budget, optio
     """
     if method.trainer is None:
         raise InputError(f"the row {method.name!r} is not trained", remedy="choose another method")
-    try:
+    with _refusals(method):
         settings = method.settings(options)
         training = method.training(budget, plan, options)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"setting of {method.name} refused ({error})", remedy="correct the option") from error
     return TrainingRun(
         method=method.name,
         plans_name=plans_name(method.name),
@@ -41,12 +41,28 @@ def training_run(method: Method, *, plan: Plan, fold: int, budget: Budget, optio
     )
 
 
+@contextlib.contextmanager
+def _refusals(method: Method) -> Iterator[None]:
+    """Tell in one line which row did not take its settings."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"setting of {method.name} refused ({error})", remedy="correct the option") from error
+
+
 def expected_settings(
     method: Method, *, plan: Plan, fold: int, budget: Budget, options: MethodOptions
 ) -> dict[str, Any]:
-    """The settings that a run of the row would record; an old run with the same need not be repeated."""
+    """The settings that a run of the row would record; an old run with the same need not be repeated.
+
+    Raises:
+        InputError: an option does not fit the row.
+    """
     if method.trainer is None:
-        return {"training": None, "method": method.settings(options)}
+        with _refusals(method):
+            return {"training": None, "method": method.settings(options)}
     return training_run(method, plan=plan, fold=fold, budget=budget, options=options).settings()
 
 

@@ -30,6 +30,12 @@ class MethodOptions:
     weights: Path | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
+    def refuse_overrides(self) -> None:
+        """For methods without settings of their own: ValueError where one was given."""
+        if self.overrides:
+            msg = f"there is no setting {next(iter(self.overrides))!r}"
+            raise ValueError(msg)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from spd_bench.training.settings import Budget, TrainingSettings
 
 _OWN_EPOCHS, _OWN_STEPS = 1000, 250
 _VALIDATION_STEPS_PER_STEP = 0.2
+_EPOCHS_MAY_DIFFER = 0.25
 
 
 class NNUNetPredictor:
@@ -52,7 +54,8 @@ class NNUNetPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return dict(options.overrides)
+    options.refuse_overrides()
+    return {}
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
@@ -60,8 +63,8 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
     if budget.epochs is None:
         epochs, steps = _OWN_EPOCHS, _OWN_STEPS
     else:
-        epochs = budget.epochs
-        steps = max(1, round(budget.iterations_per_epoch * budget.batch_size / batch))
+        images = budget.epochs * budget.iterations_per_epoch * budget.batch_size
+        epochs, steps = epochs_and_steps(images=images, batch_size=batch, epochs=budget.epochs)
     return TrainingSettings(
         epochs=epochs,
         iterations_per_epoch=steps,
@@ -69,6 +72,21 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
         batch_size=batch,
         seed=budget.seed,
     )
+
+
+def epochs_and_steps(*, images: int, batch_size: int, epochs: int) -> tuple[int, int]:
+    """Epochs and steps in each that see nearest to ``images`` images.
+
+    The number of epochs may differ from ``epochs`` by a quarter: an epoch is only the tread of nnU-Net's schedule,
+    while whole steps in as many epochs could miss the budget by half a batch in every one of them. Where the budget
+    holds fewer steps than epochs there is one step in an epoch.
+    """
+    total = max(1, round(images / batch_size))
+    if total <= epochs:
+        return total, 1
+    nearby = range(math.ceil((1 - _EPOCHS_MAY_DIFFER) * epochs), math.floor((1 + _EPOCHS_MAY_DIFFER) * epochs) + 1)
+    pairs = [(count, max(1, round(total / count))) for count in nearby]
+    return min(pairs, key=lambda pair: (abs(pair[0] * pair[1] * batch_size - images), abs(pair[0] - epochs)))
 
 
 NNUNET = Method(

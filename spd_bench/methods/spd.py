@@ -64,7 +64,9 @@ def _settings(options: MethodOptions) -> dict[str, Any]:
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    return scratch_training(budget) if options.weights is None else pretrained_training(budget)
+    training = scratch_training(budget) if options.weights is None else pretrained_training(budget)
+    SPDTrainer.check_epochs(training.epochs)
+    return training
 
 
 def _predictor(folder: Path, plan: Plan, device: torch.device) -> SPDPredictor:

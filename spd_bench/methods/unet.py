@@ -6,6 +6,7 @@ loader and augmentation are those of the promptable rows, so that only the netwo
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,27 @@ from spd_bench.training.run import load_network
 from spd_bench.training.settings import Budget, TrainingSettings, scratch_training
 from spd_bench.training.unet_trainer import UNetTrainer
 
-_DEFAULTS: dict[str, Any] = {"base_features": 32, "stages": 5}
 _BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class UNetSettings:
+    """The network's size.
+
+    Attributes:
+        base_features: channels of the first stage.
+        stages: number of resolutions; the slices' side must be a multiple of 2 ** (stages - 1).
+    """
+
+    base_features: int = 32
+    stages: int = 5
+
+    def __post_init__(self) -> None:
+        for name, least in (("base_features", 1), ("stages", 2)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                msg = f"{name} must be a whole number of at least {least}, got {value!r}"
+                raise ValueError(msg)
 
 
 class UNetPredictor:
@@ -46,10 +66,14 @@ class UNetPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return {**_DEFAULTS, **options.overrides}
+    return asdict(UNetSettings(**options.overrides))
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
+    stages = UNetSettings(**options.overrides).stages
+    if plan.resolution % 2 ** (stages - 1):
+        msg = f"slices of {plan.resolution} pixels cannot be halved {stages - 1} times (stages = {stages})"
+        raise ValueError(msg)
     return scratch_training(budget)
 
 

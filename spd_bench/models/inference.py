@@ -82,6 +82,8 @@ def segment_volume(
 
     logits = np.full(saliency.shape, EMPTY_LOGIT, np.float32)
     decoded = [z for z in range(len(slices)) if len(consensus[z]) or empty_prompt == "decode"]
+    # Only slices with equally many points are decoded in one pass, so they come to stand side by side.
+    decoded.sort(key=lambda z: len(consensus[z]))
     for start in range(0, len(decoded), batch_size):
         chosen = decoded[start : start + batch_size]
         masks = network.decode(torch.stack([embeddings[z] for z in chosen]), [consensus[z] for z in chosen])

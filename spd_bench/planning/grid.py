@@ -2,7 +2,8 @@
 
 Pixel centres are what is mapped: column x of a slice W pixels wide lies at (x + 0.5) * R / W - 0.5 of the
 resized slice. Images are resampled bilinearly (with antialiasing when they shrink), masks by nearest
-neighbour, so that a mask that was enlarged comes back unchanged.
+neighbour, so that a mask that was enlarged comes back unchanged. Logits go back bilinearly without
+antialiasing, as SAM and nnU-Net do it: antialiasing would shave thin targets and corners off.
 """
 
 from __future__ import annotations
@@ -16,11 +17,8 @@ from torch.nn import functional
 
 
 def resize_images(slices: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Resize image slices (..., H, W) bilinearly to ``size`` (rows, columns)."""
-    leading = slices.shape[:-2]
-    tensor = torch.from_numpy(np.ascontiguousarray(slices, dtype=np.float32)).reshape(-1, 1, *slices.shape[-2:])
-    resized = functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=True)
-    return resized.reshape(*leading, *size).numpy()
+    """Resize image slices (..., H, W) bilinearly to ``size`` (rows, columns), antialiased where they shrink."""
+    return _bilinear(slices, size, antialias=True)
 
 
 def resize_masks(slices: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np.int16]:
@@ -97,5 +95,11 @@ def masks_on_own_grid(
         uint8 mask with ``shape``.
     """
     planned = [shape[axis] for axis in transpose]
-    resized = resize_images(logits, (planned[1], planned[2]))
+    resized = _bilinear(logits, (planned[1], planned[2]), antialias=False)
     return np.ascontiguousarray(np.transpose(resized > threshold, np.argsort(transpose)).astype(np.uint8))
+
+
+def _bilinear(slices: NDArray[np.floating], size: tuple[int, int], *, antialias: bool) -> NDArray[np.float32]:
+    tensor = torch.from_numpy(np.ascontiguousarray(slices, dtype=np.float32)).reshape(-1, 1, *slices.shape[-2:])
+    resized = functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=antialias)
+    return resized.reshape(*slices.shape[:-2], *size).numpy()

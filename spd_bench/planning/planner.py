@@ -64,8 +64,7 @@ class SPDPlanner(ExperimentPlanner):
 
         Points and predictions refer to the stored grid; a reader that reorients would part from it.
         """
-        reader: type[BaseReaderWriter] = super().determine_reader_writer()
-        return SimpleITKIO if self.dataset_json["file_ending"] in SimpleITKIO.supported_file_endings else reader
+        return SimpleITKIO
 
     def plan_experiment(self) -> dict[str, Any]:
         """Plan, save and return the plans."""
@@ -96,6 +95,6 @@ class SPDPlanner(ExperimentPlanner):
         return plans
 
     def _channels_for_sam(self) -> list[int]:
-        """The image channels that become SAM's three: the first is repeated where there are fewer."""
-        available = range(len(self.dataset_json["channel_names"]))
-        return [available[min(index, len(available) - 1)] if len(available) > 1 else 0 for index in range(3)]
+        """The image channels that become SAM's three: the last is repeated where there are fewer."""
+        last = len(self.dataset_json["channel_names"]) - 1
+        return [min(index, last) for index in range(3)]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
 from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.paths import DataFolders
+from spd_bench.planning.fingerprint import TargetFingerprintExtractor
 from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan, read_plan
 from spd_bench.planning.planner import PLANS_NAME, TARGET_LABELS, SPDPlanner
 from spd_bench.planning.preprocessing import (
@@ -22,13 +26,13 @@ from spd_bench.planning.preprocessing import (
     write_slice_indices,
 )
 from spd_bench.planning.preprocessor import SPDPreprocessor, TargetPreprocessor
-from spd_bench.planning.prompting import ensure_prompts
+from spd_bench.planning.prompting import check_prompts, ensure_prompts
 from spd_bench.planning.settings import PlanSettings
 from spd_bench.planning.splits import patient_splits
 from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.dataset import RawDataset, read_raw_dataset
 from spd_bench.raw.verify import verify_raw_dataset
-from spd_bench.storage import read_json, sha256_of_files, write_json
+from spd_bench.storage import read_json, sha256_of_file, sha256_of_files, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -46,19 +50,30 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
         The plan, also found by :func:`spd_bench.planning.plan.read_plan` from now on.
 
     Raises:
-        InputError: the raw dataset has a fault, or has too few patients for the folds.
+        InputError: the raw dataset has a fault, or has too few patients for the folds. An earlier plan then
+            stays as it was.
     """
-    folder = folders.preprocessed / dataset_name
-    # The marker goes first and comes last: a run that was cut short never looks complete.
-    (folder / "spd_complete.json").unlink(missing_ok=True)
+    if jobs < 1:
+        raise InputError(f"{jobs} is not a number of processes", remedy="give --jobs 1 or more")
     dataset = read_raw_dataset(folders.raw / dataset_name)
     verify_raw_dataset(
         dataset, target_labels=settings.target_labels, progress=lambda cases: tqdm(cases, "verifying", unit="case")
     )
+    check_prompts(dataset, settings)
     patients = case_patients(dataset, pattern=settings.patient_pattern)
     splits = patient_splits(patients, folds=settings.folds, seed=settings.seed)
 
-    plans = _plan(dataset_name, settings=settings, jobs=jobs)
+    folder = folders.preprocessed / dataset_name
+    # The marker goes first and comes last: a run that was cut short never looks complete.
+    (folder / "spd_complete.json").unlink(missing_ok=True)
+    references = folder / "gt_segmentations"
+    write_references(
+        dataset.cases,
+        folder=references,
+        target_labels=list(settings.target_labels),
+        file_ending=dataset.file_ending,
+    )
+    plans = _plan(dataset_name, folders=folders, references=references, settings=settings, jobs=jobs)
     dataset_json = read_json(folder / "dataset.json")
     dataset_json["labels"] = dict(TARGET_LABELS)
     dataset_json.pop("regions_class_order", None)
@@ -68,7 +83,6 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
     written = ensure_prompts(dataset, settings=settings, slice_axis=plans["transpose_forward"][0])
     if written:
         logger.warning("simulated prompts for %d cases in %s", written, dataset.cases[0].prompts.parent)
-    write_references(dataset.cases, folder=folder / "gt_segmentations", target_labels=list(settings.target_labels))
     configurations = {plans["spd"]["configuration"]: SPDPreprocessor, NNUNET_CONFIGURATION: TargetPreprocessor}
     for configuration, preprocessor in configurations.items():
         preprocess_configuration(
@@ -93,9 +107,22 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
         "patients": patients,
         "prompts_sha256": sha256_of_files([case.prompts for case in dataset.cases]),
         "prompts_provenance": prompts_provenance(dataset),
+        "settings": _as_json(settings),
+        "dataset_sha256": sha256_of_file(dataset.folder / "dataset.json"),
     }
     write_json(folder / "spd_complete.json", marker)
     return read_plan(folder)
+
+
+def is_planned(dataset_name: str, *, folders: DataFolders, settings: PlanSettings) -> bool:
+    """Whether this very dataset is planned with these very settings, so that planning may be left out."""
+    marker = folders.preprocessed / dataset_name / "spd_complete.json"
+    description = folders.raw / dataset_name / "dataset.json"
+    if not marker.is_file() or not description.is_file():
+        return False
+    found = read_json(marker)
+    wanted = (_as_json(settings), sha256_of_file(description))
+    return (found.get("settings"), found.get("dataset_sha256")) == wanted
 
 
 def case_patients(dataset: RawDataset, *, pattern: str | None) -> dict[str, str]:
@@ -105,7 +132,7 @@ def case_patients(dataset: RawDataset, *, pattern: str | None) -> dict[str, str]
     patients = {}
     for case in dataset.cases:
         match = re.search(pattern, case.case)
-        if match is None:
+        if match is None or not match.group(1):
             raise InputError(
                 f"case id {case.case!r} does not match the patient pattern {pattern!r}",
                 file=dataset.folder,
@@ -121,9 +148,36 @@ def prompts_provenance(dataset: RawDataset) -> dict[str, Any]:
     return {key: value for key, value in found[0].items() if all(other.get(key) == value for other in found)}
 
 
-def _plan(dataset_name: str, *, settings: PlanSettings, jobs: int) -> dict[str, Any]:
+def _as_json(settings: PlanSettings) -> dict[str, Any]:
+    return {**asdict(settings), "target_labels": list(settings.target_labels)}
+
+
+def _plan(
+    dataset_name: str, *, folders: DataFolders, references: Path, settings: PlanSettings, jobs: int
+) -> dict[str, Any]:
     """Fingerprint and plan; nnU-Net prints its plans, which are in the file anyway."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        extractor = DatasetFingerprintExtractor(dataset_name, jobs)
-        extractor.run(overwrite_existing=True)
+    # The planner insists that splits found here equal those of the raw dataset, if it has any.
+    (folders.preprocessed / dataset_name / "splits_final.json").unlink(missing_ok=True)
+    with _nnunet_environment(folders), contextlib.redirect_stdout(io.StringIO()):
+        TargetFingerprintExtractor(dataset_name, jobs=jobs, references=references).run(overwrite_existing=True)
         return SPDPlanner(dataset_name, settings=settings).plan_experiment()
+
+
+@contextlib.contextmanager
+def _nnunet_environment(folders: DataFolders) -> Iterator[None]:
+    """Point nnU-Net at our folders; it also asks torch for ``nnUNet_n_proc_DA`` threads, which 0 would break."""
+    ours = {
+        "nnUNet_raw": str(folders.raw),
+        "nnUNet_preprocessed": str(folders.preprocessed),
+        "nnUNet_n_proc_DA": "1",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -15,6 +15,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from tqdm import tqdm
 
+from spd_bench.errors import InputError
 from spd_bench.planning.grid import points_on_slices
 from spd_bench.planning.preprocessor import merge_target_labels
 from spd_bench.prompts.points import read_prompts
@@ -102,7 +103,7 @@ def write_slice_indices(
     preprocessed cases, hence a folder of its own.
     """
     with atomic_folder(folder) as temporary:
-        for case in cases:
+        for case in tqdm(cases, "listing slices", unit="case"):
             geometry = read_geometry(case.images[0])
             points = points_on_slices(
                 read_prompts(case.prompts).voxels(geometry, file=case.prompts),
@@ -118,12 +119,24 @@ def write_slice_indices(
             )
 
 
-def write_references(cases: tuple[RawCase, ...], *, folder: Path, target_labels: list[int]) -> None:
-    """Write each case's target as a binary mask on its own grid, in the label's own format."""
+def write_references(cases: tuple[RawCase, ...], *, folder: Path, target_labels: list[int], file_ending: str) -> None:
+    """Write each case's target as a binary mask ``<case><ending>`` on its label's own grid.
+
+    Raises:
+        InputError: no case has a voxel of the target.
+    """
+    voxels = 0
     with atomic_folder(folder) as temporary:
-        for case in cases:
+        for case in tqdm(cases, "writing references", unit="case"):
             label = sitk.ReadImage(str(case.label))
             mask = merge_target_labels(sitk.GetArrayFromImage(label), target_labels).astype(np.uint8)
+            voxels += int(np.count_nonzero(mask))
             image = sitk.GetImageFromArray(mask)
             image.CopyInformation(label)
-            sitk.WriteImage(image, str(temporary / Path(str(case.label)).name), useCompression=True)
+            sitk.WriteImage(image, str(temporary / f"{case.case}{file_ending}"), useCompression=True)
+        if not voxels:
+            raise InputError(
+                f"no voxel of any case has one of the target labels {target_labels}",
+                file=cases[0].label,
+                remedy="choose other target labels, or add cases that show the target",
+            )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSettings:
-    """Choices of ``spd_plan_and_preprocess``; all of them are written into the plans.
+    """Choices of ``spd_plan_and_preprocess``; all of them are recorded when a dataset is planned.
 
     Attributes:
         resolution: side in pixels of the square slices that the 2D methods see (the paper's 512).
@@ -33,17 +34,28 @@ class PlanSettings:
 
     def __post_init__(self) -> None:
         checks = {
-            "resolution must be a multiple of 32 between 32 and 2048": 32 <= self.resolution <= 2048
-            and self.resolution % 32 == 0,
-            "context must be between 0 and 16 slices": 0 <= self.context <= 16,
-            "target_labels must be positive label values": bool(self.target_labels) and min(self.target_labels) > 0,
-            "folds must be at least 3": self.folds >= 3,
-            "severity must lie between 0 and 3": self.severity is None or 0 <= self.severity <= 3,
-            "gpu_memory_gb must be positive": self.gpu_memory_gb > 0,
-            "patient_pattern must hold one group": self.patient_pattern is None
-            or re.compile(self.patient_pattern).groups >= 1,
+            "resolution": (
+                32 <= self.resolution <= 2048 and self.resolution % 32 == 0,
+                "a multiple of 32 between 32 and 2048",
+            ),
+            "context": (0 <= self.context <= 16, "between 0 and 16 slices"),
+            "target_labels": (bool(self.target_labels) and min(self.target_labels) > 0, "positive label values"),
+            "seed": (self.seed >= 0, "at least 0"),
+            "folds": (self.folds >= 3, "at least 3"),
+            "severity": (self.severity is None or 0 <= self.severity <= 3, "between 0 and 3"),
+            "gpu_memory_gb": (0.1 <= self.gpu_memory_gb < math.inf, "a number of GB, at least 0.1"),
+            "patient_pattern": (_is_pattern(self.patient_pattern), "a regular expression with a group"),
         }
-        for message, holds in checks.items():
+        for name, (holds, rule) in checks.items():
             if not holds:
-                msg = f"{message}, got {self}"
+                msg = f"{name} must be {rule}, got {getattr(self, name)!r}"
                 raise ValueError(msg)
+
+
+def _is_pattern(pattern: str | None) -> bool:
+    if pattern is None:
+        return True
+    try:
+        return re.compile(pattern).groups >= 1
+    except re.error:
+        return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from spd_bench.errors import InputError
 from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, read_prompted_volume
 from spd_bench.prompts.points import SUFFIX, write_prompts
+from spd_bench.raw.dataset import check_case_name
 from spd_bench.raw.volumes import write_volume
 
 
@@ -38,7 +39,7 @@ def find_cases(images: Path, prompts: Path | None, *, channels: int, file_ending
     """The cases of a folder of images named ``<case>_0000<ending>``, ``<case>_0001<ending>``...
 
     Raises:
-        InputError: the folder holds no such image, or a case lacks a channel.
+        InputError: the folder holds no such image, a case lacks a channel, or its id is not a plain name.
     """
     if not images.is_dir():
         raise InputError("folder not found", file=images, remedy="give the folder that holds the images")
@@ -48,6 +49,7 @@ def find_cases(images: Path, prompts: Path | None, *, channels: int, file_ending
         raise InputError(f"no image is named <case>{first}", file=images, remedy="rename the images as nnU-Net does")
     cases = []
     for name in names:
+        check_case_name(name, file=images / f"{name}{first}")
         files = tuple(images / f"{name}_{channel:04d}{file_ending}" for channel in range(channels))
         for file in files:
             if not file.is_file():

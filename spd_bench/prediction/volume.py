@@ -75,10 +75,14 @@ def read_prompted_volume(case: str, images: Sequence[Path], prompts: Path | None
     """Read a case's channels, and its prompts where their file exists.
 
     Raises:
-        InputError: a file is missing or unreadable, or the channels lie on different grids.
+        InputError: a file is missing or unreadable, an image holds NaN or infinity, or the channels lie on
+            different grids.
     """
     arrays, geometries = zip(*(read_volume(image) for image in images), strict=True)
-    for image, geometry in zip(images[1:], geometries[1:], strict=True):
+    for image, array, geometry in zip(images, arrays, geometries, strict=True):
+        bad = np.count_nonzero(~np.isfinite(array))
+        if bad:
+            raise InputError(f"{bad} voxel(s) are NaN or infinite", file=image, remedy="repair the image")
         difference = geometries[0].difference_to(geometry)
         if difference is not None:
             raise InputError(
@@ -95,8 +99,6 @@ def read_prompted_volume(case: str, images: Sequence[Path], prompts: Path | None
 
 def volume_slices(volume: PromptedVolume, plan: Plan) -> NDArray[np.float32]:
     """Preprocess a volume to the slices that networks see: (Z, 3, R, R) in [-1, 1]."""
-    if not np.isfinite(volume.channels).all():
-        raise InputError(f"image of case {volume.case} holds NaN or infinity", remedy="repair the image")
     plans_manager, configuration = plan.managers(plan.configuration)
     properties: dict[str, Any] = {"spacing": list(volume.geometry.spacing)}
     data, _, _ = SPDPreprocessor(verbose=False).run_case_npy(

@@ -14,6 +14,7 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from spd_bench.losses import segmentation_loss
+from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
 from spd_bench.training.windows import (
     BatchStream,
@@ -52,6 +53,11 @@ class PromptTrainer(TrackedTrainer):
         self.slice_indices: dict[str, SliceIndex] = {}
         self.train_cases: list[str] = []
         self.validation_cases: list[str] = []
+
+    @classmethod
+    def recorded_settings(cls, settings: TrainingSettings) -> dict[str, Any]:
+        """All settings: the recipe is ours."""
+        return settings.to_json()
 
     # What a method decides.
 

@@ -84,7 +84,9 @@ def read_record(folder: Path) -> RunRecord | None:
 def environment(device: torch.device) -> dict[str, Any]:
     """Device, package versions, platform and git commit, without the machine's name."""
     return {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"cpu, {torch.get_num_threads()} threads",
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "system": platform.system(),
@@ -95,7 +97,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 def peak_memory_mb(device: torch.device) -> float:
     """Peak memory so far in MB: of the GPU where one is used, else resident memory of the process."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 

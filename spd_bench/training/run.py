@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,7 +51,7 @@ class TrainingRun:
 
     def settings(self) -> dict[str, Any]:
         """All settings of the run as JSON values; two runs with the same are the same run."""
-        return {"training": self.training.to_json(), "method": self.method_settings}
+        return {"training": self.trainer.recorded_settings(self.training), "method": self.method_settings}
 
 
 def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool = False) -> RunRecord:
@@ -70,11 +69,11 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
     run.plan.split(run.fold)
     latest = folder / LATEST
     if resume and not latest.is_file():
-        raise InputError("nothing to continue", file=folder, remedy="leave out --continue to start afresh")
-    if not resume:
-        shutil.rmtree(folder, ignore_errors=True)
-    (folder / RECORD_NAME).unlink(missing_ok=True)
+        state = "the run is complete, nothing" if (folder / FINAL).is_file() else "nothing"
+        raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
     torch.set_flush_denormal(True)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     started = time.monotonic()
     with single_process_loading(device), contextlib.redirect_stdout(io.StringIO()):
         trainer = build_trainer(run, device=device, resume=resume)
@@ -84,8 +83,18 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         if resume:
             check_same_run(run, latest)
             trainer.load_checkpoint(str(latest))
+        else:
+            trainer.initialize()
+            # Not before: options that do not fit have been refused by now, and cost no finished run.
+            _remove_earlier_run(folder, log=Path(trainer.log_file))
         trainer.run_training()
     return _record(run, trainer, folder=folder, device=device, seconds=time.monotonic() - started)
+
+
+def _remove_earlier_run(folder: Path, *, log: Path) -> None:
+    stale = [folder / name for name in (RECORD_NAME, LATEST, FINAL)]
+    for path in [*stale, *(other for other in folder.glob("training_log_*.txt") if other != log)]:
+        path.unlink(missing_ok=True)
 
 
 def build_trainer(run: TrainingRun, *, device: torch.device, resume: bool) -> TrackedTrainer:

@@ -33,6 +33,9 @@ class Budget:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, got {getattr(self, name)}"
                 raise ValueError(msg)
+        if self.seed < 0:
+            msg = f"seed must not be negative, got {self.seed}"
+            raise ValueError(msg)
 
     @property
     def validation_iterations(self) -> int:
@@ -88,6 +91,10 @@ class TrainingSettings:
         for name in ("learning_rate", "gradient_clip"):
             if getattr(self, name) <= 0:
                 msg = f"{name} must be positive, got {getattr(self, name)}"
+                raise ValueError(msg)
+        for name in ("weight_decay", "rotation_degrees", "seed"):
+            if getattr(self, name) < 0:
+                msg = f"{name} must not be negative, got {getattr(self, name)}"
                 raise ValueError(msg)
         for name in ("warmup_share", "foreground_share", "flip_probability"):
             if not 0 <= getattr(self, name) <= 1:

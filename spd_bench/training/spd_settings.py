@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from spd_bench.errors import InputError
 from spd_bench.models.lora import LoraSettings
+from spd_bench.models.sam import BACKBONES
 from spd_bench.models.spd import SPDModelSettings
 
 Direction = Literal["next", "previous", "both"]
@@ -52,11 +54,16 @@ class SPDSettings:
             "psc_weight must not be negative": self.psc_weight >= 0,
             "psc_direction must be 'next', 'previous' or 'both'": self.psc_direction in ("next", "previous", "both"),
             "stage_one_share must lie between 0 and 1": 0 < self.stage_one_share < 1,
+            "lora_rank must be a whole number": isinstance(self.lora_rank, int),
+            "train_prompt_encoder must be true, false or none": self.train_prompt_encoder in (True, False, None),
         }
         for message, holds in checks.items():
             if not holds:
                 msg = f"{message}, got {self}"
                 raise ValueError(msg)
+        if self.backbone not in BACKBONES:
+            raise InputError(f"unknown backbone {self.backbone!r}", remedy=f"choose one of {', '.join(BACKBONES)}")
+        LoraSettings(rank=self.lora_rank, alpha=self.lora_alpha, dropout=self.lora_dropout)
 
     def model(self, resolution: int) -> SPDModelSettings:
         """The network's own settings."""

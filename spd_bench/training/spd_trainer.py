@@ -11,6 +11,7 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.losses import pairwise_slice_consistency
@@ -22,6 +23,8 @@ from spd_bench.models.spd import SPDNetwork
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.spd_settings import SPDSettings
 from spd_bench.training.windows import BatchStream, Neighbours, Points, WindowBatch
+
+_STAGES = 2
 
 
 class SPDTrainer(PromptTrainer):
@@ -43,10 +46,17 @@ class SPDTrainer(PromptTrainer):
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.spd = SPDSettings(**plans["spd_method"])
-        if self.num_epochs < 2:
-            raise InputError("SPD trains in two stages, one epoch is too few", remedy="give at least 2 epochs")
+        self.check_epochs(self.num_epochs)
         self.stage = 1
         self.distilled: dict[str, Points] = {}
+
+    @staticmethod
+    def check_epochs(epochs: int) -> None:
+        """Raise InputError where there are too few epochs for two stages."""
+        if epochs < _STAGES:
+            raise InputError(
+                f"SPD trains in two stages, {epochs} epoch is too few", remedy=f"give at least {_STAGES} epochs"
+            )
 
     @property
     def stage_one_epochs(self) -> int:
@@ -99,10 +109,10 @@ class SPDTrainer(PromptTrainer):
         prompted = [
             index for index, points in enumerate(batch.points) if len(points) or self.spd.empty_prompt == "decode"
         ]
-        logits = embeddings.new_full(batch.masks.shape, EMPTY_LOGIT)
+        logits = embeddings.new_full(batch.masks.shape, EMPTY_LOGIT, dtype=torch.float32)
         if prompted:
             masks = self.network.decode(embeddings[prompted], [batch.points[index] for index in prompted])
-            logits = logits.index_copy(0, torch.tensor(prompted, device=logits.device), masks.to(logits.dtype))
+            logits = logits.index_copy(0, torch.tensor(prompted, device=logits.device), masks.float())
         return logits
 
     def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
@@ -126,10 +136,10 @@ class SPDTrainer(PromptTrainer):
 
     def on_epoch_start(self) -> None:
         """Begin Stage II when its first epoch begins."""
-        super().on_epoch_start()
         if self.stage == 1 and self.current_epoch >= self.stage_one_epochs:
-            self._begin_stage_two()
+            self._enter_stage_two()
             self.dataloader_train, self.dataloader_val = self.get_dataloaders()
+        super().on_epoch_start()
 
     def before_loading_state(self) -> None:
         """A checkpoint from within Stage II holds the optimiser of Stage II."""
@@ -137,15 +147,11 @@ class SPDTrainer(PromptTrainer):
             self._enter_stage_two()
 
     def get_dataloaders(self) -> tuple[BatchStream, BatchStream]:
-        """Streams of the running stage; a run continued in Stage II distills its prompts again."""
+        """Streams of the running stage; Stage II distills its prompts first, also where a run is continued in it."""
         self.read_cases()
         if self.stage == 2 and not self.distilled:
             self._distill()
         return super().get_dataloaders()
-
-    def _begin_stage_two(self) -> None:
-        self._enter_stage_two()
-        self._distill()
 
     def _enter_stage_two(self) -> None:
         self.stage = 2
@@ -159,7 +165,7 @@ class SPDTrainer(PromptTrainer):
         context = self.configuration_manager.configuration["spd"]["context"]
         cases = nnUNetDatasetBlosc2(str(folder), sorted(self.slice_indices))
         raw, distilled = _NO_POINTS, _NO_POINTS
-        for case in sorted(self.slice_indices):
+        for case in tqdm(sorted(self.slice_indices), "distilling prompts", unit="case", leave=False):
             data, labels, _, _ = cases.load_case(case)
             slices = np.asarray(data[:])[channels].transpose(1, 0, 2, 3)
             saliency = saliency_volume(self.network, slices, device=self.device)

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+from torch import nn
+from torch._dynamo import OptimizedModule
 from tqdm import tqdm
 
 from spd_bench.errors import InputError
@@ -19,6 +21,8 @@ from spd_bench.training.settings import TrainingSettings
 LATEST = "checkpoint_latest.pth"
 FINAL = "checkpoint_final.pth"
 _PLOT_EVERY = 10
+_BUDGET = ("epochs", "iterations_per_epoch", "validation_iterations", "batch_size", "seed")
+_NEEDED_KEYS = {"network_weights", "init_args", "current_epoch"}
 
 
 class TrackedTrainer(nnUNetTrainer):
@@ -40,6 +44,9 @@ class TrackedTrainer(nnUNetTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net compares this signature
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
+        if not self.is_ddp:
+            # nnU-Net takes the first GPU whichever it is given.
+            self.device = device
         self.settings = TrainingSettings.from_json(plans["spd_training"])
         self.num_epochs = self.settings.epochs
         self.num_iterations_per_epoch = self.settings.iterations_per_epoch
@@ -47,10 +54,22 @@ class TrackedTrainer(nnUNetTrainer):
         self.progress: tqdm[Any] | None = None
         self.notes: dict[str, Any] = {}
 
+    @classmethod
+    def recorded_settings(cls, settings: TrainingSettings) -> dict[str, Any]:
+        """What of the settings this trainer follows, for the run record: the budget, as the recipe is nnU-Net's."""
+        return {name: getattr(settings, name) for name in _BUDGET}
+
     @property
     def stage_name(self) -> str:
         """Shown in the progress bar."""
         return "training"
+
+    @property
+    def bare_network(self) -> nn.Module:
+        """The network without the wrappers of distributed training and compilation, whose names are in its keys."""
+        network = self.network.module if self.is_ddp else self.network
+        bare: nn.Module = network._orig_mod if isinstance(network, OptimizedModule) else network
+        return bare
 
     def print_to_log_file(self, *args: Any, also_print_to_console: bool = True, add_timestamp: bool = True) -> None:
         """Write to the log file only: the console belongs to the progress bar."""
@@ -112,7 +131,7 @@ class TrackedTrainer(nnUNetTrainer):
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint atomically, from types that load with ``weights_only=True``."""
         checkpoint = {
-            "network_weights": self.network.state_dict(),
+            "network_weights": self.bare_network.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "scheduler_state": self.scheduler_state(),
             "grad_scaler_state": self.grad_scaler.state_dict() if self.grad_scaler is not None else None,
@@ -133,7 +152,7 @@ class TrackedTrainer(nnUNetTrainer):
             self.initialize()
         self.current_epoch = checkpoint["current_epoch"]
         self.before_loading_state()
-        self.network.load_state_dict(checkpoint["network_weights"])
+        self.bare_network.load_state_dict(checkpoint["network_weights"])
         self.optimizer.load_state_dict(checkpoint["optimizer_state"])
         self.load_scheduler_state(checkpoint["scheduler_state"])
         if self.grad_scaler is not None and checkpoint["grad_scaler_state"] is not None:
@@ -170,8 +189,10 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many types on torn or unsafe files
-        reason = str(error).splitlines()[0]
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise InputError(f"checkpoint cannot be read ({reason})", file=path, remedy="train the method again") from error
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= _NEEDED_KEYS:
+        raise InputError("not a checkpoint of this package", file=path, remedy="train the method again")
     return checkpoint
 
 

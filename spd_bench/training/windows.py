@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,8 +164,8 @@ class WindowSampler(Sampler[list[Window]]):
         seed = (self._settings.seed, self.epoch, int(self._augment))
         generator = np.random.default_rng(seed)
         count = max(1, self._settings.batch_size // len(self._offsets))
-        with_target = round(count * self._settings.foreground_share)
         for batch in range(self._batches):
+            with_target = self._with_target_until(batch + 1, count) - self._with_target_until(batch, count)
             windows = []
             for position in range(count):
                 preferred, other = self._with_target, self._without_target
@@ -174,6 +175,10 @@ class WindowSampler(Sampler[list[Window]]):
                 case, z = pool[int(generator.integers(len(pool)))]
                 windows.append(self._window(case, z, (*seed, batch, position)))
             yield windows
+
+    def _with_target_until(self, batch: int, count: int) -> int:
+        """Windows with target before ``batch``: rounded over the epoch, so that batches of one keep the share too."""
+        return math.floor(batch * count * self._settings.foreground_share + 0.5)
 
     def _window(self, case: str, z: int, seed: tuple[int, ...]) -> Window:
         slices = tuple(z + offset for offset in self._offsets if 0 <= z + offset < self._depths[case])

@@ -1,0 +1,79 @@
+"""What a comparison leaves behind: frames, tables and run records of its finished cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from spd_bench.cells import Cell, Grid
+from spd_bench.datasets import DATASETS
+from spd_bench.evaluation import summarise, write_frame
+from spd_bench.evaluation.frames import read_frame
+from spd_bench.evaluation.tables import build_table, write_tables
+from spd_bench.storage import read_json, write_json
+
+CELL_RECORD = "cell.json"
+"""A cell's run record with what scoring added; it is written last, so that a cell that has it is whole."""
+_TABLE_METRICS = ("average_dice", "volumetric_dice")
+
+
+def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[Path]]:
+    """Write the frames, tables and run records of finished cells into ``grid.output``.
+
+    Returns:
+        The rows of ``summary.csv``, and the frames and tables that were written.
+    """
+    slices = pd.concat([read_frame(grid.folder(cell) / "slices.csv") for cell in cells], ignore_index=True)
+    volumes = pd.concat([read_frame(grid.folder(cell) / "volumes.csv") for cell in cells], ignore_index=True)
+    plans = {cell.plan.dataset: cell.plan for cell in cells}
+    summary = pd.concat(
+        [
+            summarise(slices[slices["dataset"] == name], volumes[volumes["dataset"] == name], patients=plan.patients)
+            for name, plan in plans.items()
+        ],
+        ignore_index=True,
+    )
+    frames = {"slices.csv": slices, "volumes.csv": volumes, "summary.csv": summary}
+    for name, frame in frames.items():
+        write_frame(grid.output / name, frame)
+    records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in cells]
+    for cell, record in zip(cells, records, strict=True):
+        write_json(grid.output / "runs" / f"{cell.name}.json", record)
+    tables = _write_tables(cells, grid.output, summary=summary, slices=slices, volumes=volumes, records=records)
+    return summary, [*(grid.output / name for name in frames), *tables]
+
+
+def _write_tables(
+    cells: Sequence[Cell],
+    output: Path,
+    *,
+    summary: pd.DataFrame,
+    slices: pd.DataFrame,
+    volumes: pd.DataFrame,
+    records: list[dict[str, Any]],
+) -> list[Path]:
+    names = {cell.plan.dataset for cell in cells}
+    known = [info for info in DATASETS.values() if info.folder in names]
+    paper = {
+        "volumetric_dice": {info.folder: info.paper_volumetric_dice for info in known},
+        "average_dice": {info.folder: info.paper_average["average_dice"].methods for info in known},
+    }
+    descriptions = {cell.plan.dataset: str(cell.plan.dataset_json.get("description", "")) for cell in cells}
+    notes = [f"{name}: {text}" for name, text in sorted(descriptions.items()) if text]
+    notes += [info.erratum for info in known if info.erratum]
+    tables = [
+        build_table(
+            metric,
+            summary=summary,
+            slices=slices,
+            volumes=volumes,
+            records=records,
+            paper=paper[metric],
+            notes=notes,
+        )
+        for metric in _TABLE_METRICS
+    ]
+    return write_tables(output, tables, {cell.method.name: cell.method.title for cell in cells})
