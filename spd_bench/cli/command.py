@@ -37,18 +37,14 @@ def run_command(
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if arguments.debug else logging.WARNING, format="%(message)s")
-    message = None
     try:
         body(arguments)
     except InputError as error:
         if arguments.debug:
             traceback.print_exc()
-        message = str(error)
-    if message is None:
-        return EXIT_OK
-    # Only now are the frames gone that held progress bars open: each has ended its line, and ours stands alone.
-    print(f"error: {message}", file=sys.stderr)
-    return EXIT_INPUT_ERROR
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_INPUT_ERROR
+    return EXIT_OK
 
 
 class _Parser(argparse.ArgumentParser):

@@ -30,7 +30,7 @@ from spd_bench.planning.prompting import check_prompts, ensure_prompts
 from spd_bench.planning.settings import PlanSettings
 from spd_bench.planning.splits import patient_splits
 from spd_bench.prompts.points import read_prompts
-from spd_bench.raw.dataset import RawDataset, read_raw_dataset
+from spd_bench.raw.dataset import PROMPTS, RawDataset, read_raw_dataset
 from spd_bench.raw.verify import verify_raw_dataset
 from spd_bench.storage import read_json, sha256_of_file, sha256_of_files, write_json
 
@@ -115,14 +115,18 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
 
 
 def is_planned(dataset_name: str, *, folders: DataFolders, settings: PlanSettings) -> bool:
-    """Whether this very dataset is planned with these very settings, so that planning may be left out."""
+    """Whether this very dataset is planned with these very settings and prompts, so that planning may be left out.
+
+    Images and labels are not read again for this: whoever replaces them under their old names plans anew.
+    """
     marker = folders.preprocessed / dataset_name / "spd_complete.json"
-    description = folders.raw / dataset_name / "dataset.json"
-    if not marker.is_file() or not description.is_file():
+    raw = folders.raw / dataset_name
+    if not marker.is_file() or not (raw / "dataset.json").is_file():
         return False
     found = read_json(marker)
-    wanted = (_as_json(settings), sha256_of_file(description))
-    return (found.get("settings"), found.get("dataset_sha256")) == wanted
+    prompts = sha256_of_files([path for path in (raw / PROMPTS).glob("*") if path.is_file()])
+    wanted = (_as_json(settings), sha256_of_file(raw / "dataset.json"), prompts)
+    return (found.get("settings"), found.get("dataset_sha256"), found.get("prompts_sha256")) == wanted
 
 
 def case_patients(dataset: RawDataset, *, pattern: str | None) -> dict[str, str]:

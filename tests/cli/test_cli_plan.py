@@ -160,7 +160,6 @@ def _no_label(raw: Path) -> None:
     (raw / "labelsTr" / "case_3.nii.gz").unlink()
 
 
-
 @pytest.mark.parametrize(
     ("spoil", "fault"),
     [

@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
@@ -119,8 +120,8 @@ def test_a_method_without_prompts_needs_no_folder_of_them(place: Path) -> None:
         (["-m", "nosuch"], "unknown method 'nosuch'"),
         (["-i", "absent"], "folder not found"),
         (["-p", "absent"], "case new_0 has no prompts, in absent/new_0.mrk.json"),
-        (["-m", "spd"], "spd"),
-        (["-m", "unet"], "unet"),
+        (["-m", "spd"], "checkpoint not found"),
+        (["-m", "nnunet"], "checkpoint not found"),
         (["-f", "7"], "fold 7 does not exist"),
         (["--device", "tpu9"], "unknown device 'tpu9'"),
         (["--device", "cuda:99"], "cuda:99"),
@@ -142,6 +143,12 @@ def test_a_file_in_the_place_of_the_output_is_refused(place: Path, capsys: Captu
 
 def test_a_folder_without_images_is_refused(place: Path, capsys: Capture) -> None:
     _assert_refused(place, capsys, "no image is named <case>_0000", _arguments(place, "-i", str(place)))
+
+
+def test_a_run_of_another_plan_is_refused(place: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = SimpleNamespace(hashes={"plan": "another", "splits": "", "prompts": None})
+    monkeypatch.setattr("spd_bench.training.records.read_record", lambda _: record)
+    _assert_refused(place, capsys, "trained on another plan", _arguments(place))
 
 
 def _nan(place: Path) -> None:
