@@ -33,11 +33,13 @@ class Comparison:
 
     Attributes:
         summary: rows of ``summary.csv``.
+        records: the run records of the cells.
         files: the tables and frames that were written.
         failures: for each cell that failed its name and the reason.
     """
 
     summary: pd.DataFrame
+    records: list[dict[str, Any]]
     files: list[Path]
     failures: dict[str, str]
 
@@ -75,7 +77,8 @@ def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
             remedy="see the logs",
         )
     summary, files = write_results(done, grid)
-    return Comparison(summary=summary, files=files, failures=failures)
+    records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in done]
+    return Comparison(summary=summary, records=records, files=files, failures=failures)
 
 
 def run_cell(cell: Cell, grid: Grid) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_device_option, device_of
+from spd_bench.cli.options import add_device_option, device_of, require_folder_name
 from spd_bench.cli.report import print_comparison
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
@@ -24,12 +24,13 @@ TASK = "KiTS"
 CASES = 30
 SIZE = 96
 SLICES = 32
-EPOCHS = 10
-ITERATIONS = 60
-BATCH_SIZE = 16
+EPOCHS = 8
+ITERATIONS = 50
+BATCH_SIZE = 8
 BACKBONE = "vit_t"
 UNET_FEATURES = 16
-GPU_MEMORY_GB = 0.5
+# nnU-Net sizes its batch by the memory it plans for; small batches leave it enough steps within the budget.
+GPU_MEMORY_GB = 0.13
 _SUBFOLDERS = {"nnUNet_raw": "raw", "nnUNet_preprocessed": "preprocessed", "nnUNet_results": "results"}
 
 
@@ -55,6 +56,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     if arguments.seed < 0:
         raise InputError(f"--seed {arguments.seed} is negative", remedy="give 0 or more")
+    require_folder_name(arguments.output)
     folders = _folders(arguments.output)
     print(f"everything goes to {arguments.output}")
     plan = _planned_phantoms(folders, seed=arguments.seed)

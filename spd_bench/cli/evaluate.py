@@ -11,6 +11,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from spd_bench.cli.command import command_parser, run_command
+from spd_bench.cli.options import require_folder_name
 from spd_bench.errors import InputError
 from spd_bench.evaluation import FolderScores, evaluate_folders, summarise, write_frame
 from spd_bench.evaluation.case import CaseScores
@@ -60,7 +61,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise InputError(
             f"--target-labels {arguments.target_labels} names the background", remedy="give labels above 0"
         )
-    _require_folder_name(arguments.output)
+    require_folder_name(arguments.output)
     references = find_volumes(arguments.reference)
     if references and references.keys().isdisjoint(find_volumes(arguments.prediction)):
         raise InputError(
@@ -91,13 +92,6 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     _report_unmatched(scores)
     _show(summary, scores, patients)
     print("written: " + ", ".join(str(arguments.output / name) for name in files))
-
-
-def _require_folder_name(output: Path) -> None:
-    """Refuse an output folder that cannot be made before minutes are spent on what would go there."""
-    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
-    if not existing.is_dir():
-        raise InputError("a file stands where the output folder should be", file=existing, remedy="choose another -o")
 
 
 def _patients_beside(reference: Path) -> dict[str, str]:

@@ -46,6 +46,9 @@ def _percent(share: float | None) -> str:
 def print_comparison(comparison: Comparison) -> None:
     """Print the summary, the files and, on standard error, what failed."""
     print(summary_text(comparison.summary))
+    for record in comparison.records:
+        for line in note_lines(record["notes"]):
+            print(f"{record['dataset']} {record['method']} fold {record['fold']}: {line}")
     print("written:")
     for file in comparison.files:
         print(f"  {file}")

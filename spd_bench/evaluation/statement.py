@@ -98,6 +98,8 @@ def _weights(weights: Mapping[str, Any] | str | None) -> str:
     if weights is None:
         return NOT_RECORDED
     named: Mapping[str, Any] = {"name": weights} if isinstance(weights, str) else weights
+    if named.get("name") == "none":
+        return "none"
     if named.get("name") in (None, "random"):
         return "random, from scratch"
     return f"{named['name']} (sha256 {_short(named.get('sha256'))})"

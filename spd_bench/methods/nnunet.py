@@ -26,14 +26,14 @@ from spd_bench.training.settings import Budget, TrainingSettings
 
 _OWN_EPOCHS, _OWN_STEPS = 1000, 250
 _VALIDATION_STEPS_PER_STEP = 0.2
-_EPOCHS_MAY_DIFFER = 0.25
+_EPOCHS_MAY_DIFFER = 1.5
 
 
 class NNUNetPredictor:
     """Runs nnU-Net's predictor in this process."""
 
     def __init__(self, folder: Path, plan: Plan, device: torch.device) -> None:
-        network, checkpoint = load_network(BudgetedNNUNetTrainer, folder, device)
+        network, checkpoint = load_network(BudgetedNNUNetTrainer, folder, plan=plan, device=device)
         plans_manager, configuration = plan.managers(NNUNET_CONFIGURATION)
         with contextlib.redirect_stdout(io.StringIO()):
             self._predictor = nnUNetPredictor(device=device, allow_tqdm=False)
@@ -77,14 +77,14 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
 def epochs_and_steps(*, images: int, batch_size: int, epochs: int) -> tuple[int, int]:
     """Epochs and steps in each that see nearest to ``images`` images.
 
-    The number of epochs may differ from ``epochs`` by a quarter: an epoch is only the tread of nnU-Net's schedule,
-    while whole steps in as many epochs could miss the budget by half a batch in every one of them. Where the budget
-    holds fewer steps than epochs there is one step in an epoch.
+    The number of epochs may differ from ``epochs`` by a factor of 1.5: an epoch is only the tread of nnU-Net's
+    schedule, while whole steps in as many epochs could miss the budget by half a batch in every one of them. Where
+    the budget holds fewer steps than epochs there is one step in an epoch.
     """
     total = max(1, round(images / batch_size))
     if total <= epochs:
         return total, 1
-    nearby = range(math.ceil((1 - _EPOCHS_MAY_DIFFER) * epochs), math.floor((1 + _EPOCHS_MAY_DIFFER) * epochs) + 1)
+    nearby = range(math.ceil(epochs / _EPOCHS_MAY_DIFFER), math.floor(epochs * _EPOCHS_MAY_DIFFER) + 1)
     pairs = [(count, max(1, round(total / count))) for count in nearby]
     return min(pairs, key=lambda pair: (abs(pair[0] * pair[1] * batch_size - images), abs(pair[0] - epochs)))
 

@@ -70,7 +70,7 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
 
 
 def _predictor(folder: Path, plan: Plan, device: torch.device) -> SPDPredictor:
-    network, checkpoint = load_network(SPDTrainer, folder, device)
+    network, checkpoint = load_network(SPDTrainer, folder, plan=plan, device=device)
     settings = SPDSettings(**checkpoint["init_args"]["plans"]["spd_method"])
     return SPDPredictor(cast(SPDNetwork, network), settings, plan, device)
 

@@ -78,7 +78,7 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
 
 
 def _predictor(folder: Path, plan: Plan, device: torch.device) -> UNetPredictor:
-    network, _ = load_network(UNetTrainer, folder, device)
+    network, _ = load_network(UNetTrainer, folder, plan=plan, device=device)
     return UNetPredictor(network, plan, device)
 
 

@@ -162,13 +162,18 @@ class PromptTrainer(TrackedTrainer):
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision():
             loss = self.batch_loss(self.predict_batch(batch).float(), batch)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            # Its network would predict nothing anywhere, and a table would take that for a result.
+            msg = f"training diverged: the loss is {value} in epoch {self.current_epoch + 1}"
+            raise RuntimeError(msg)
         if loss.requires_grad:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.gradient_clip)
             self.optimizer.step()
         if isinstance(self.lr_scheduler, LambdaLR):
             self.lr_scheduler.step()
-        return {"loss": float(loss.detach())}
+        return {"loss": value}
 
     def on_validation_epoch_start(self) -> None:
         """The validation batches are the same in every epoch."""

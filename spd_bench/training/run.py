@@ -71,11 +71,10 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
     if resume and not latest.is_file():
         state = "the run is complete, nothing" if (folder / FINAL).is_file() else "nothing"
         raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
-    torch.set_flush_denormal(True)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     started = time.monotonic()
-    with single_process_loading(device), contextlib.redirect_stdout(io.StringIO()):
+    with single_process_loading(device), flushed_denormals(), contextlib.redirect_stdout(io.StringIO()):
         trainer = build_trainer(run, device=device, resume=resume)
         if Path(trainer.output_folder) != folder:
             msg = f"the trainer writes to {trainer.output_folder}, expected {folder}"
@@ -158,14 +157,23 @@ def _record(
     return record
 
 
-def load_network(trainer: type[TrackedTrainer], folder: Path, device: torch.device) -> tuple[nn.Module, dict[str, Any]]:
+def load_network(
+    trainer: type[TrackedTrainer], folder: Path, *, plan: Plan, device: torch.device
+) -> tuple[nn.Module, dict[str, Any]]:
     """The trained network of a finished run, in evaluation mode, and its checkpoint.
 
     Raises:
-        InputError: the run has no final checkpoint, or it is torn.
+        InputError: the run has no final checkpoint, it is torn, or ``plan`` is not the one it was trained on
+            (volumes would be prepared in another way than the network has learned).
     """
     checkpoint = read_checkpoint(folder / FINAL, device)
     arguments = checkpoint["init_args"]
+    if arguments["plans"].get("spd_hashes", {}).get("plan") != plan.hashes()["plan"]:
+        raise InputError(
+            "the method was trained on another plan of this dataset",
+            file=folder / FINAL,
+            remedy="train it again, or plan the dataset as it was",
+        )
     plans_manager = PlansManager(arguments["plans"])
     configuration = plans_manager.get_configuration(arguments["configuration"])
     dataset_json = arguments["dataset_json"]
@@ -178,6 +186,19 @@ def load_network(trainer: type[TrackedTrainer], folder: Path, device: torch.devi
     )
     network.load_state_dict(checkpoint["network_weights"])
     return network.to(device).eval(), checkpoint
+
+
+@contextlib.contextmanager
+def flushed_denormals() -> Iterator[None]:
+    """Take denormal numbers for zero: near-zero gradients make them, and a CPU is tens of times slower with them.
+
+    Training alone runs so, because SciPy's k-d tree, which evaluation uses, crashes in this mode.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 @contextlib.contextmanager

@@ -181,3 +181,10 @@ def test_tables_can_be_rebuilt_from_the_files(tmp_path: Path) -> None:
 def test_unknown_metric_is_refused() -> None:
     with pytest.raises(ValueError, match="no table of 'hd95_mm'"):
         _table("hd95_mm")
+
+
+def test_a_row_without_a_network_has_no_weights_to_name(tmp_path: Path) -> None:
+    records = [_record(method="unet", weights={"name": "none", "sha256": None}, hashes={"prompts": None})]
+    write_tables(tmp_path, [_table(records=records)])
+    text = (tmp_path / "table_volumetric_dice.md").read_text()
+    assert "; weights none; prompts none;" in text

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import platform
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from spd_bench.errors import InputError
 from spd_bench.storage import read_json
@@ -61,7 +65,7 @@ def test_the_record_states_the_run(make_run: Any, run_folder: Any) -> None:
     assert record.hashes == plan.hashes()
     assert record.prompts == plan.prompts_provenance
     assert record.settings["training"]["learning_rate"] == run.training.learning_rate
-    network, _ = load_network(run.trainer, run_folder(run), CPU)
+    network, _ = load_network(run.trainer, run_folder(run), plan=run.plan, device=CPU)
     assert record.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert record.seconds["training"] > 0
     assert record.peak_memory_mb > 50
@@ -88,10 +92,32 @@ def test_the_loaded_network_is_the_trained_one_in_evaluation_mode(
 ) -> None:
     for run in (make_run("unet"), make_run("spd"), make_run("spd", weights=sam_weights), make_run("nnunet")):
         train(run, folder=run_folder(run), device=CPU)
-        network, checkpoint = load_network(run.trainer, run_folder(run), CPU)
+        network, checkpoint = load_network(run.trainer, run_folder(run), plan=run.plan, device=CPU)
         assert not any(module.training for module in network.modules())
         state = network.state_dict()
         assert all(torch.equal(state[name], value) for name, value in checkpoint["network_weights"].items())
+
+
+def test_a_network_is_not_loaded_for_another_plan(make_run: Any, run_folder: Any) -> None:
+    run = make_run("unet")
+    train(run, folder=run_folder(run), device=CPU)
+    other = replace(run.plan, plans={**run.plan.plans, "transpose_forward": [1, 0, 2]})
+    with pytest.raises(InputError, match="trained on another plan"):
+        load_network(run.trainer, run_folder(run), plan=other, device=CPU)
+
+
+@pytest.mark.parametrize("name", ["unet", "spd"])
+def test_a_loss_that_is_no_number_ends_the_run(
+    make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A network of NaN predicts nothing anywhere, which a table would take for a result."""
+    run = make_run(name)
+    original = run.trainer.batch_loss
+    monkeypatch.setattr(run.trainer, "batch_loss", lambda *arguments: original(*arguments) * float("nan"))
+    with pytest.raises(RuntimeError, match="the loss is nan in epoch 1"):
+        train(run, folder=run_folder(run), device=CPU)
+    assert not (run_folder(run) / "run.json").exists()
+    assert not (run_folder(run) / FINAL).exists()
 
 
 def test_options_that_do_not_fit_cost_no_finished_run(make_run: Any, run_folder: Any, tmp_path: Path) -> None:
@@ -104,6 +130,30 @@ def test_options_that_do_not_fit_cost_no_finished_run(make_run: Any, run_folder:
     with pytest.raises(InputError, match="do not fit this backbone"):
         train(make_run("spd", weights=other), folder=folder, device=CPU)
     assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_denormals_are_flushed_while_training_and_only_then(
+    make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    """SciPy's k-d tree ends the process with a segmentation fault where they are."""
+    halved: list[float] = []
+    original = TrackedTrainer.train_step
+
+    def train_step(self: TrackedTrainer, batch: Any) -> dict[str, Any]:
+        halved.append(float(np.float64(1e-310) * 0.5))
+        if fails:
+            raise KeyboardInterrupt
+        return original(self, batch)
+
+    monkeypatch.setattr(TrackedTrainer, "train_step", train_step)
+    run = make_run("unet")
+    with pytest.raises(KeyboardInterrupt) if fails else contextlib.nullcontext():
+        train(run, folder=run_folder(run), device=CPU)
+    assert set(halved) == {0.0}
+    assert float(np.float64(1e-310) * 0.5) > 0
+    points = np.random.default_rng(0).uniform(size=(50, 2))
+    assert cKDTree(points).query(points + 1e-9)[1].tolist() == list(range(50))
 
 
 def test_a_new_run_replaces_the_earlier_one(make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,10 +182,11 @@ def test_a_checkpoint_holds_the_names_of_the_bare_network_when_compiled(make_run
     trainer.save_checkpoint(str(path))
     assert set(read_checkpoint(path, CPU)["network_weights"]) == names
     trainer.load_checkpoint(str(path))
-    network, _ = load_network(run.trainer, path.parent, CPU)
+    network, _ = load_network(run.trainer, path.parent, plan=run.plan, device=CPU)
     assert set(network.state_dict()) == names
 
 
+@pytest.mark.filterwarnings("ignore:.*GradScaler is enabled")
 def test_the_device_asked_for_is_the_one_used(make_run: Any, results: Path) -> None:
     for name in ("unet", "nnunet"):
         for device in (torch.device("cuda", 1), CPU):

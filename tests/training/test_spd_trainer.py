@@ -117,9 +117,7 @@ def test_from_scratch_stage_one_trains_encoder_and_head_and_stage_two_decoder_an
 def test_with_weights_stage_one_trains_lora_and_head_and_stage_two_the_decoder(
     make_run: Any, run_folder: Any, history: History, sam_weights: Path, switch: bool | None, trained: bool
 ) -> None:
-    run = make_run(
-        "spd", epochs=4, stage_one_share=0.5, weights=sam_weights, lora_rank=2, train_prompt_encoder=switch
-    )
+    run = make_run("spd", epochs=4, stage_one_share=0.5, weights=sam_weights, lora_rank=2, train_prompt_encoder=switch)
     train(run, folder=run_folder(run), device=CPU)
     names = history.states[0].keys()
     first, second = history.changed(0, 1), history.changed(2, 3)
@@ -130,7 +128,9 @@ def test_with_weights_stage_one_trains_lora_and_head_and_stage_two_the_decoder(
     assert of((DECODER,), second)
     assert bool(of((PROMPT_ENCODER,), second)) == trained
     given = torch.load(sam_weights, weights_only=True)
-    final = {name.replace(".base_layer.", ".").removeprefix("sam."): value for name, value in history.states[-1].items()}
+    final = {
+        name.replace(".base_layer.", ".").removeprefix("sam."): value for name, value in history.states[-1].items()
+    }
     assert all(torch.equal(final[name], value) for name, value in given.items() if name.startswith("image_encoder."))
 
 
@@ -246,6 +246,7 @@ def test_a_slice_without_a_point_is_left_empty_or_decoded_without_one(
                 assert (logits[index] == EMPTY_LOGIT).all()
 
 
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 def test_a_batch_without_any_point_is_survived(trainer: SPDTrainer) -> None:
     trainer.stage = 2
     before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
@@ -304,9 +305,9 @@ def brute_force_quality(points: list[Any], masks: Any) -> dict[str, float | None
 def test_prompt_quality_in_the_notes_is_that_of_the_validation_cases(
     make_run: Any, run_folder: Any, planned: Plan
 ) -> None:
-    run = make_run("spd", epochs=4, iterations=10, stage_one_share=0.75, threshold=0.4, saliency_bias=-1.0)
+    run = make_run("spd", epochs=4, iterations=10, stage_one_share=0.75, threshold=0.45, saliency_bias=0.0)
     record = train(run, folder=run_folder(run), device=CPU)
-    network, _ = load_network(SPDTrainer, run_folder(run), CPU)
+    network, _ = load_network(SPDTrainer, run_folder(run), plan=planned, device=CPU)
     folder = planned.folder / f"SPDPlans_{planned.configuration}"
     raw, distilled, masks = [], [], []
     for case in planned.split(0)["val"]:
@@ -317,12 +318,14 @@ def test_prompt_quality_in_the_notes_is_that_of_the_validation_cases(
             images = torch.from_numpy(np.repeat(data[:], 3, axis=0)).transpose(0, 1)
             saliency = [torch.sigmoid(network(image[None]))[0].numpy() for image in images]
         raw += [set(slice_points) for slice_points in points]
-        distilled += brute_force_distillation(saliency, points, threshold=0.4, context=planned.slice_settings["context"])
+        distilled += brute_force_distillation(
+            saliency, points, threshold=0.45, context=planned.slice_settings["context"]
+        )
         masks += list(labels[0])
     assert record.notes["prompt_quality"]["raw"] == pytest.approx(brute_force_quality(raw, masks))
     assert record.notes["prompt_quality"]["distilled"] == pytest.approx(brute_force_quality(distilled, masks))
     # A test of anything only if the saliency map had something to say.
-    assert 0 < sum(map(len, distilled))
+    assert sum(map(len, distilled)) > 0
     assert distilled != raw
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -124,6 +125,6 @@ def test_warmup_rises_linearly_and_cosine_falls_to_zero() -> None:
     assert factors[10] == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
     assert factors[15] == pytest.approx(0.5)
     assert factors[25] == pytest.approx(0.0, abs=1e-12)
-    assert all(a >= b for a, b in zip(factors[5:], factors[6:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(factors[5:]))
     assert warmup_cosine(1000, warmup=5, steps=25) == pytest.approx(0.0, abs=1e-12)
     assert warmup_cosine(0, warmup=1, steps=1) == 1.0

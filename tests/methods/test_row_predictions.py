@@ -1,0 +1,156 @@
+"""What every row answers for a volume: a binary mask on the volume's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spd_bench.errors import InputError
+from spd_bench.methods.fitting import fit
+from spd_bench.methods.method import MethodOptions
+from spd_bench.methods.registry import METHODS
+from spd_bench.methods.spd import SPDPredictor
+from spd_bench.methods.unet import UNetPredictor
+from spd_bench.planning.plan import Plan
+from spd_bench.prediction.volume import PromptedVolume, read_prompted_volume
+from spd_bench.prompts.points import PointPrompts
+from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.volumes import read_volume
+from spd_bench.training.settings import Budget
+from spd_bench.training.spd_settings import SPDSettings
+
+CPU = torch.device("cpu")
+OVERRIDES: dict[str, dict[str, Any]] = {"unet": {"base_features": 4}, "spd": {"saliency_bias": 4.0}}
+
+
+@pytest.fixture(scope="module")
+def trained(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A results folder with every row trained for two steps."""
+    results = tmp_path_factory.mktemp("results")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("nnUNet_results", str(results))
+        for name, method in METHODS.items():
+            fit(
+                method,
+                plan=planned,
+                fold=0,
+                budget=Budget(epochs=2, iterations_per_epoch=1, batch_size=2),
+                options=MethodOptions(backbone="vit_t", overrides=OVERRIDES.get(name, {})),
+                results=results,
+                device=CPU,
+            )
+        yield results
+
+
+def tiny_volume(raw: Path, plan: Plan, case: str = "case_0") -> PromptedVolume:
+    folder = raw / plan.dataset
+    return read_prompted_volume(
+        case, [folder / "imagesTr" / f"{case}_0000.nii.gz"], folder / "promptsTr" / f"{case}.mrk.json"
+    )
+
+
+def odd_volume() -> PromptedVolume:
+    """Another size, spacing and number of slices than training saw."""
+    shape = (3, 41, 27)
+    geometry = VolumeGeometry(shape=shape, spacing=(4.0, 0.7, 1.1), origin=(1.0, 2.0, 3.0))
+    channels = np.random.default_rng(0).normal(100, 30, (1, *shape)).astype(np.float32)
+    points = PointPrompts.from_voxels(np.array([[0, 20, 13], [2, 1, 26]]), geometry)
+    return PromptedVolume(case="odd", channels=channels, geometry=geometry, prompts=points)
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_row_answers_with_a_binary_mask_on_the_volumes_own_grid(
+    trained: Path, planned: Plan, tiny_raw: Path, name: str
+) -> None:
+    method = METHODS[name]
+    predictor = method.predictor(method.run_folder(trained, planned, 0), planned, CPU)
+    for volume in (tiny_volume(tiny_raw, planned), odd_volume()):
+        prediction = predictor.predict(volume)
+        assert prediction.mask.dtype == np.uint8
+        assert prediction.mask.shape == volume.geometry.shape
+        assert prediction.mask.flags.c_contiguous
+        assert set(np.unique(prediction.mask)) <= {0, 1}
+        if prediction.saliency is not None:
+            assert prediction.saliency.shape == volume.geometry.shape
+            assert 0 <= prediction.saliency.min() <= prediction.saliency.max() <= 1
+    assert (prediction.saliency is not None) == (name == "spd")
+    assert (prediction.points is not None) == (name == "spd")
+
+
+@pytest.mark.parametrize("name", list(METHODS))
+def test_a_prediction_can_be_repeated(trained: Path, planned: Plan, tiny_raw: Path, name: str) -> None:
+    method, masks = METHODS[name], []
+    for _ in range(2):
+        predictor = method.predictor(method.run_folder(trained, planned, 0), planned, CPU)
+        masks.append(predictor.predict(tiny_volume(tiny_raw, planned)).mask)
+    np.testing.assert_array_equal(masks[0], masks[1])
+
+
+def test_only_rows_that_use_prompts_ask_for_them(trained: Path, planned: Plan) -> None:
+    volume = odd_volume()
+    bare = PromptedVolume(case="bare", channels=volume.channels, geometry=volume.geometry)
+    for name, method in METHODS.items():
+        predictor = method.predictor(method.run_folder(trained, planned, 0), planned, CPU)
+        if method.uses_prompts:
+            with pytest.raises(InputError, match="case bare has no prompts"):
+                predictor.predict(bare)
+        else:
+            assert predictor.predict(bare).mask.shape == volume.geometry.shape, name
+
+
+@pytest.mark.parametrize("name", ["unet", "nnunet", "spd"])
+def test_a_row_that_was_not_trained_says_so(planned: Plan, tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"checkpoint not found.*train the method first"):
+        METHODS[name].predictor(METHODS[name].run_folder(tmp_path, planned, 0), planned, CPU)
+
+
+class Brightness(nn.Module):
+    """A network that takes what is bright for the target."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images[:, :1] * 10
+
+
+def test_the_unets_mask_lies_where_the_target_is(planned: Plan, tiny_raw: Path) -> None:
+    volume = tiny_volume(tiny_raw, planned)
+    mask = UNetPredictor(Brightness(), planned, CPU).predict(volume).mask
+    label = read_volume(tiny_raw / planned.dataset / "labelsTr" / "case_0.nii.gz")[0]
+    assert 2 * (mask & (label > 0)).sum() / (mask.sum() + label.sum()) > 0.95
+
+
+class BrightnessSPD(nn.Module):
+    """As :class:`Brightness` with SPD's words: a slice without a point is never decoded."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images
+
+    def saliency_logits(self, embeddings: Tensor) -> Tensor:
+        return embeddings[:, 0] * 10
+
+    def decode(self, embeddings: Tensor, points: Any) -> Tensor:
+        return embeddings[:, 0] * 10
+
+
+def test_spds_mask_saliency_and_points_lie_where_the_target_is(planned: Plan, tiny_raw: Path) -> None:
+    volume = tiny_volume(tiny_raw, planned)
+    network: Any = BrightnessSPD()
+    prediction = SPDPredictor(network, SPDSettings(backbone="vit_t"), planned, CPU).predict(volume)
+    label = read_volume(tiny_raw / planned.dataset / "labelsTr" / "case_0.nii.gz")[0]
+    assert prediction.saliency is not None
+    assert prediction.points is not None
+    assert prediction.saliency[label > 0].mean() > 0.9
+    assert prediction.saliency[label == 0].mean() < 0.1
+    assert 2 * (prediction.mask & (label > 0)).sum() / (prediction.mask.sum() + label.sum()) > 0.95
+    raw = volume.points().voxels(volume.geometry)
+    consensus = prediction.points.voxels(volume.geometry)
+    assert len(consensus) > len(raw[label[tuple(raw.T)] > 0])
+    assert (label[tuple(consensus.T)] > 0).all()
+    assert {tuple(point) for point in raw[label[tuple(raw.T)] > 0]} <= {tuple(point) for point in consensus}
+    assert {tuple(point) for point in consensus[:, 1:]} <= {tuple(point) for point in raw[:, 1:]}
+    assert prediction.points.provenance == {"distilled_by": "spd"}
