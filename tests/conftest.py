@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import nnunetv2.utilities.utils
 import numpy as np
 import pytest
+import torch
 from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
 
 from spd_bench.paths import DataFolders
@@ -19,6 +20,9 @@ from spd_bench.planning.settings import PlanSettings
 from spd_bench.prompts.points import PointPrompts
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.writer import RawDatasetWriter
+
+# On tiny tensors a second thread only waits for the first, and on a busy machine it waits very long.
+torch.set_num_threads(1)
 
 TINY = "Dataset901_Tiny"
 # Rows run backwards and the volume is turned by 20 degrees about its x axis.

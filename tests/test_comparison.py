@@ -17,13 +17,14 @@ from nnunetv2.training.logging.nnunet_logger import LocalLogger
 import spd_bench.comparison as comparison_module
 from spd_bench.comparison import Cell, Comparison, Grid, check_cells, compare
 from spd_bench.errors import InputError
+from spd_bench.evaluation import summarise
 from spd_bench.methods.method import Method, MethodOptions
 from spd_bench.methods.registry import METHODS
 from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import Prediction, PromptedVolume
 from spd_bench.raw.volumes import read_geometry, read_volume
-from spd_bench.storage import read_json
+from spd_bench.storage import read_json, write_json
 from spd_bench.training.settings import Budget
 
 CPU = torch.device("cpu")
@@ -185,6 +186,14 @@ def test_a_record_tells_how_its_cell_was_run(whole: tuple[Comparison, Grid], pla
         assert "prediction" in record["seconds"]
         assert (record["hashes"]["prompts"] is not None) == METHODS[name].uses_prompts
         assert record["images_seen"] == (0 if name == "empty" else 16)
+
+
+def test_confidence_intervals_are_over_patients(whole: tuple[Comparison, Grid], planned: Plan) -> None:
+    slices, volumes = (pd.read_csv(whole[1].output / f"{name}.csv") for name in ("slices", "volumes"))
+    by_patient = summarise(slices, volumes, patients=planned.patients)
+    by_case = summarise(slices, volumes)
+    assert not by_patient["ci_low"].equals(by_case["ci_low"])
+    pd.testing.assert_frame_equal(whole[0].summary, by_patient)
 
 
 def test_the_empty_row_scores_what_silence_is_worth(whole: tuple[Comparison, Grid]) -> None:
@@ -368,7 +377,7 @@ def test_a_case_that_fails_counts_as_empty_and_the_table_says_so(
     assert (volumes[test[1:]] > 0).all()
     pixels = pd.read_csv(grid.output / "slices.csv").set_index("case")["prediction_pixels"]
     assert (pixels[test[0]] == 0).all()
-    assert f"missing predictions {1}" in (grid.output / "table_volumetric_dice.md").read_text()
+    assert "missing predictions 1" in (grid.output / "table_volumetric_dice.md").read_text()
     assert read_json(grid.output / "runs" / f"{cell.name}.json")["missing_predictions"] == test[:1]
     assert f"empty failed on {test[0]} and counts as empty" in caplog.text
     assert "Traceback" in (grid.folder(cell) / "errors" / f"{test[0]}.log").read_text()
@@ -450,7 +459,7 @@ def test_images_may_lie_where_the_datasets_list_says(
         for number in range(6)
     }
     dataset_json = {**read_json(folder / "dataset.json"), "dataset": listed}
-    (folder / "dataset.json").write_text(__import__("json").dumps(dataset_json))
+    write_json(folder / "dataset.json", dataset_json)
     plan = replace(planned, dataset_json={**planned.dataset_json, "dataset": listed})
     method = failing(METHODS["empty"], predictor=lambda *arguments: Witness(seen))
     assert compare([Cell(plan=plan, method=method, fold=0)], make_grid(raw=raw)).failures == {}

@@ -16,7 +16,7 @@ from spd_bench.errors import InputError
 from spd_bench.losses import segmentation_loss
 from spd_bench.models.inference import EMPTY_LOGIT
 from spd_bench.planning.plan import Plan
-from spd_bench.storage import read_json
+from spd_bench.storage import read_json, write_json
 from spd_bench.training.run import TrainingRun, build_trainer, load_network, train
 from spd_bench.training.spd_trainer import SPDTrainer
 from spd_bench.training.windows import WindowBatch
@@ -303,12 +303,19 @@ def brute_force_quality(points: list[Any], masks: Any) -> dict[str, float | None
 
 
 def test_prompt_quality_in_the_notes_is_that_of_the_validation_cases(
-    make_run: Any, run_folder: Any, planned: Plan
+    make_run: Any, run_folder: Any, copied_plan: Plan
 ) -> None:
-    run = make_run("spd", epochs=4, iterations=10, stage_one_share=0.75, threshold=0.45, saliency_bias=0.0)
+    planned = copied_plan
+    folder = planned.folder / f"SPDPlans_{planned.configuration}"
+    for case in planned.split(0)["train"]:
+        # Training cases with points outside the target on every slice, so that counting them would show.
+        path = folder.with_name(f"{folder.name}_slices") / f"{case}.json"
+        index = read_json(path)
+        write_json(path, {**index, "points": [[*points, [0, 0]] for points in index["points"]]})
+    own = {"stage_one_share": 0.75, "threshold": 0.45, "saliency_bias": 0.0}
+    run = make_run("spd", epochs=4, iterations=10, plan=planned, **own)
     record = train(run, folder=run_folder(run), device=CPU)
     network, _ = load_network(SPDTrainer, run_folder(run), plan=planned, device=CPU)
-    folder = planned.folder / f"SPDPlans_{planned.configuration}"
     raw, distilled, masks = [], [], []
     for case in planned.split(0)["val"]:
         data, labels, _, _ = nnUNetDatasetBlosc2(str(folder), [case]).load_case(case)
@@ -327,6 +334,23 @@ def test_prompt_quality_in_the_notes_is_that_of_the_validation_cases(
     # A test of anything only if the saliency map had something to say.
     assert sum(map(len, distilled)) > 0
     assert distilled != raw
+
+
+def test_points_reach_the_neighbours_that_the_plan_names(
+    trainer: SPDTrainer, planned: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sure(network: Any, slices: Any, *, device: torch.device) -> Any:
+        return np.ones((len(slices), SIZE, SIZE), np.float32)
+
+    monkeypatch.setattr("spd_bench.training.spd_trainer.saliency_volume", sure)
+    trainer.stage = 2
+    trainer.get_dataloaders()
+    assert planned.slice_settings["context"] == 1
+    assert set(trainer.distilled) == {*planned.split(0)["train"], *planned.split(0)["val"]}
+    for case, distilled in trainer.distilled.items():
+        raw = [{tuple(point) for point in points.tolist()} for points in trainer.slice_indices[case].points]
+        for t, points in enumerate(distilled):
+            assert {tuple(point) for point in points.tolist()} == set().union(*raw[max(0, t - 1) : t + 2])
 
 
 def test_stage_one_that_leaves_no_prompt_is_an_input_error(make_run: Any, run_folder: Any) -> None:
