@@ -18,7 +18,7 @@ from spd_bench.planning.plan import Plan, read_plan
 from spd_bench.planning.prepare import is_planned, plan_and_preprocess
 from spd_bench.planning.settings import PlanSettings
 from spd_bench.prompts.points import read_prompts
-from spd_bench.raw.volumes import read_geometry, read_volume, write_volume
+from spd_bench.raw.volumes import read_geometry, read_volume
 
 TINY = "Dataset901_Tiny"
 SETTINGS = PlanSettings(resolution=32, context=1, folds=3)
@@ -35,21 +35,6 @@ def _choose(**choices: Any) -> PlanSettings:
 
 def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
-
-
-def _half_written(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.name.startswith(".")]
-
-
-def _labels_with_two_values(folder: Path) -> None:
-    """Split each target in a left part of label 1 and a right part of label 2."""
-    for path in (folder / "labelsTr").iterdir():
-        voxels, geometry = read_volume(path)
-        voxels[:, :, geometry.shape[2] // 2 :] *= 2
-        write_volume(path, voxels, geometry)
-    description = json.loads((folder / "dataset.json").read_text())
-    description["labels"] = {"background": 0, "left": 1, "right": 2}
-    (folder / "dataset.json").write_text(json.dumps(description))
 
 
 # What a finished run leaves
@@ -147,7 +132,10 @@ def test_targets_on_prompted_slices_hold_their_points(planned: Plan) -> None:
 
 
 def test_absent_prompts_are_simulated_and_recorded(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    half_written: Callable[[Path], list[Path]],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     raw = make_tiny_dataset(own_folders.raw, with_prompts=False)
     plan = _plan(own_folders, _choose(seed=7, severity=0.5))
@@ -159,7 +147,7 @@ def test_absent_prompts_are_simulated_and_recorded(
         assert prompts.provenance["case"] == case
         geometry = read_geometry(raw / "imagesTr" / f"{case}_0000.nii.gz")
         assert len(prompts.voxels(geometry))
-    assert not _half_written(raw)
+    assert not half_written(raw)
 
 
 def test_prompts_run_through_the_slices_of_a_volume_stored_otherwise(
@@ -184,6 +172,7 @@ def test_prompts_run_through_the_slices_of_a_volume_stored_otherwise(
     ],
 )
 def test_prompts_simulated_otherwise_are_refused_and_the_old_plan_stays(
+    give_labels_two_values: Callable[[Path], None],
     own_folders: DataFolders,
     make_tiny_dataset: MakeDataset,
     fingerprint_in_threads: None,
@@ -191,7 +180,7 @@ def test_prompts_simulated_otherwise_are_refused_and_the_old_plan_stays(
     second: dict[str, Any],
     fault: str,
 ) -> None:
-    _labels_with_two_values(make_tiny_dataset(own_folders.raw, with_prompts=False))
+    give_labels_two_values(make_tiny_dataset(own_folders.raw, with_prompts=False))
     plan = _plan(own_folders, _choose(**first))
     with pytest.raises(InputError, match=fault):
         _plan(own_folders, _choose(**second))
@@ -233,6 +222,7 @@ def _fail_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, call: i
     ],
 )
 def test_a_run_that_was_cut_short_leaves_nothing_half_and_can_be_repeated(
+    half_written: Callable[[Path], list[Path]],
     own_folders: DataFolders,
     make_tiny_dataset: MakeDataset,
     fingerprint_in_threads: None,
@@ -248,8 +238,8 @@ def test_a_run_that_was_cut_short_leaves_nothing_half_and_can_be_repeated(
         with pytest.raises(type(error)):
             _plan(own_folders)
     assert not (folder / "spd_complete.json").exists()
-    assert not _half_written(own_folders.preprocessed)
-    assert not _half_written(raw)
+    assert not half_written(own_folders.preprocessed)
+    assert not half_written(raw)
     prompts = raw / "promptsTr"
     assert not prompts.is_dir() or len(_names(prompts)) in (0, 4)
     with pytest.raises(InputError, match="not planned"):

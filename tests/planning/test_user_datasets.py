@@ -36,29 +36,17 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def _half_written(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.name.startswith(".")]
-
-
-def _labels_with_two_values(folder: Path) -> None:
-    """Split each target in a left part of label 1 and a right part of label 2."""
-    for path in (folder / "labelsTr").iterdir():
-        voxels, geometry = read_volume(path)
-        voxels[:, :, geometry.shape[2] // 2 :] *= 2
-        write_volume(path, voxels, geometry)
-    description = json.loads((folder / "dataset.json").read_text())
-    description["labels"] = {"background": 0, "left": 1, "right": 2}
-    (folder / "dataset.json").write_text(json.dumps(description))
-
-
 # What a user's dataset may hold
 
 
 def test_target_labels_are_merged_everywhere(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    give_labels_two_values: Callable[[Path], None],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     raw = make_tiny_dataset(own_folders.raw)
-    _labels_with_two_values(raw)
+    give_labels_two_values(raw)
     plan = _plan(own_folders, _choose(target_labels=(1, 2)))
     assert plan.dataset_json["labels"] == {"background": 0, "target": 1}
     assert plan.plans["spd"]["target_labels"] == [1, 2]
@@ -72,10 +60,13 @@ def test_target_labels_are_merged_everywhere(
 
 
 def test_intensities_are_those_of_the_target_alone(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    give_labels_two_values: Callable[[Path], None],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     raw = make_tiny_dataset(own_folders.raw, channel_names=("CT",))
-    _labels_with_two_values(raw)
+    give_labels_two_values(raw)
     found = []
     for number in range(6):
         path = raw / "imagesTr" / f"case_{number}_0000.nii.gz"
@@ -92,7 +83,10 @@ def test_intensities_are_those_of_the_target_alone(
 
 
 def test_a_target_that_no_case_has_is_refused(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    half_written: Callable[[Path], list[Path]],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     raw = make_tiny_dataset(own_folders.raw)
     description = json.loads((raw / "dataset.json").read_text())
@@ -100,7 +94,7 @@ def test_a_target_that_no_case_has_is_refused(
     (raw / "dataset.json").write_text(json.dumps(description))
     with pytest.raises(InputError, match=r"no voxel.*\[2\]"):
         _plan(own_folders, _choose(target_labels=(2,)))
-    assert not _half_written(own_folders.preprocessed)
+    assert not half_written(own_folders.preprocessed)
 
 
 def test_a_case_without_target_is_taken(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,50 +19,12 @@ from spd_bench.prediction.folder import CaseFiles, ExtraOutputs, find_cases, pre
 from spd_bench.prediction.volume import (
     Prediction,
     PromptedVolume,
-    slice_points,
-    volume_slices,
+    VolumePredictor,
 )
 from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.volumes import read_geometry, read_volume
 
 TINY = "Dataset901_Tiny"
-
-
-class BrightPixels:
-    """Takes whatever is bright on the preprocessed slices, and answers with everything that can be answered."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def predict(self, volume: PromptedVolume) -> Prediction:
-        slices = volume_slices(volume, self._plan)
-        assert slices.shape[1:] == (3, self._plan.resolution, self._plan.resolution)
-        mask = masks_on_own_grid(slices[:, 0], shape=volume.geometry.shape, transpose=self._plan.transpose)
-        saliency = mask.astype(np.float32) / 2
-        return Prediction(mask=mask, saliency=saliency, points=volume.prompts)
-
-
-class PointCounter:
-    """Needs prompts and marks their voxels' slices."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def predict(self, volume: PromptedVolume) -> Prediction:
-        counts = [len(points) for points in slice_points(volume, self._plan)]
-        mask = np.zeros(volume.geometry.shape, np.uint8)
-        mask[np.flatnonzero(counts)] = 1
-        return Prediction(mask=mask)
-
-
-@pytest.fixture
-def images(tiny_raw: Path, tmp_path: Path) -> Path:
-    """Images and prompts of two cases, far from any label."""
-    for case in ("case_0", "case_1"):
-        for folder, name in (("imagesTr", f"{case}_0000.nii.gz"), ("promptsTr", f"{case}.mrk.json")):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            shutil.copy(tiny_raw / TINY / folder / name, tmp_path / folder / name)
-    return tmp_path / "imagesTr"
 
 
 def _cases(images: Path, *, channels: int = 1) -> list[CaseFiles]:
@@ -77,8 +38,8 @@ def _files(folder: Path) -> list[str]:
 # Writing predictions
 
 
-def test_masks_lie_where_their_images_lie(images: Path, planned: Plan, tmp_path: Path) -> None:
-    predict_cases(_cases(images), BrightPixels(planned), output=tmp_path / "out", file_ending=".nii.gz")
+def test_masks_lie_where_their_images_lie(bright_pixels: VolumePredictor, images: Path, tmp_path: Path) -> None:
+    predict_cases(_cases(images), bright_pixels, output=tmp_path / "out", file_ending=".nii.gz")
     assert _files(tmp_path / "out") == ["case_0.nii.gz", "case_1.nii.gz"]
     for case in ("case_0", "case_1"):
         mask = nib.load(tmp_path / "out" / f"{case}.nii.gz")
@@ -91,9 +52,9 @@ def test_masks_lie_where_their_images_lie(images: Path, planned: Plan, tmp_path:
 
 
 def test_predictions_find_their_target_without_any_label_on_disk(
-    images: Path, planned: Plan, tmp_path: Path, tiny_raw: Path
+    bright_pixels: VolumePredictor, images: Path, tmp_path: Path, tiny_raw: Path
 ) -> None:
-    predict_cases(_cases(images), BrightPixels(planned), output=tmp_path / "out", file_ending=".nii.gz")
+    predict_cases(_cases(images), bright_pixels, output=tmp_path / "out", file_ending=".nii.gz")
     for case in ("case_0", "case_1"):
         reference, _ = read_volume(tiny_raw / TINY / "labelsTr" / f"{case}.nii.gz")
         prediction, _ = read_volume(tmp_path / "out" / f"{case}.nii.gz")
@@ -109,10 +70,10 @@ def test_predictions_find_their_target_without_any_label_on_disk(
     ],
 )
 def test_extra_outputs_are_written_where_asked_for(
-    images: Path, planned: Plan, tmp_path: Path, extra: ExtraOutputs | None, expected: list[str]
+    bright_pixels: VolumePredictor, images: Path, tmp_path: Path, extra: ExtraOutputs | None, expected: list[str]
 ) -> None:
     output = tmp_path / "out"
-    predict_cases(_cases(images), BrightPixels(planned), output=output, file_ending=".nii.gz", extra=extra)
+    predict_cases(_cases(images), bright_pixels, output=output, file_ending=".nii.gz", extra=extra)
     assert _files(output) == sorted(["case_0.nii.gz", "case_1.nii.gz", *expected])
     if extra is not None and extra.saliency:
         saliency, geometry = read_volume(output / "saliency" / "case_0.nii.gz")
@@ -123,16 +84,18 @@ def test_extra_outputs_are_written_where_asked_for(
         np.testing.assert_allclose(read_prompts(output / "prompts" / "case_0.mrk.json").positions, given.positions)
 
 
-def test_methods_without_extras_write_none(images: Path, planned: Plan, tmp_path: Path) -> None:
+def test_methods_without_extras_write_none(point_counter: VolumePredictor, images: Path, tmp_path: Path) -> None:
     extra = ExtraOutputs(saliency=True, prompts=True)
-    predict_cases(_cases(images), PointCounter(planned), output=tmp_path / "out", file_ending=".nii.gz", extra=extra)
+    predict_cases(_cases(images), point_counter, output=tmp_path / "out", file_ending=".nii.gz", extra=extra)
     assert _files(tmp_path / "out") == ["case_0.nii.gz", "case_1.nii.gz"]
 
 
-def test_a_case_that_fails_leaves_no_file_of_its_own(images: Path, planned: Plan, tmp_path: Path) -> None:
+def test_a_case_that_fails_leaves_no_file_of_its_own(
+    point_counter: VolumePredictor, images: Path, tmp_path: Path
+) -> None:
     (images.with_name("promptsTr") / "case_1.mrk.json").write_text("{}")
     with pytest.raises(InputError, match=r"case_1\.mrk\.json"):
-        predict_cases(_cases(images), PointCounter(planned), output=tmp_path / "out", file_ending=".nii.gz")
+        predict_cases(_cases(images), point_counter, output=tmp_path / "out", file_ending=".nii.gz")
     assert _files(tmp_path / "out") == ["case_0.nii.gz"]
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,10 @@ import SimpleITK as sitk
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 
 from spd_bench.errors import InputError
-from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.folder import CaseFiles, find_cases
 from spd_bench.prediction.volume import (
-    Prediction,
-    PromptedVolume,
+    VolumePredictor,
     read_prompted_volume,
     slice_points,
     volume_slices,
@@ -24,43 +21,6 @@ from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.volumes import read_geometry, write_volume
 
 TINY = "Dataset901_Tiny"
-
-
-class BrightPixels:
-    """Takes whatever is bright on the preprocessed slices, and answers with everything that can be answered."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def predict(self, volume: PromptedVolume) -> Prediction:
-        slices = volume_slices(volume, self._plan)
-        assert slices.shape[1:] == (3, self._plan.resolution, self._plan.resolution)
-        mask = masks_on_own_grid(slices[:, 0], shape=volume.geometry.shape, transpose=self._plan.transpose)
-        saliency = mask.astype(np.float32) / 2
-        return Prediction(mask=mask, saliency=saliency, points=volume.prompts)
-
-
-class PointCounter:
-    """Needs prompts and marks their voxels' slices."""
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-
-    def predict(self, volume: PromptedVolume) -> Prediction:
-        counts = [len(points) for points in slice_points(volume, self._plan)]
-        mask = np.zeros(volume.geometry.shape, np.uint8)
-        mask[np.flatnonzero(counts)] = 1
-        return Prediction(mask=mask)
-
-
-@pytest.fixture
-def images(tiny_raw: Path, tmp_path: Path) -> Path:
-    """Images and prompts of two cases, far from any label."""
-    for case in ("case_0", "case_1"):
-        for folder, name in (("imagesTr", f"{case}_0000.nii.gz"), ("promptsTr", f"{case}.mrk.json")):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            shutil.copy(tiny_raw / TINY / folder / name, tmp_path / folder / name)
-    return tmp_path / "imagesTr"
 
 
 def _cases(images: Path, *, channels: int = 1) -> list[CaseFiles]:
@@ -111,31 +71,33 @@ def test_an_image_that_is_not_finite_is_refused_by_its_name(tmp_path: Path, valu
         read_prompted_volume("a", files, None)
 
 
-def test_prompts_that_are_missing_matter_only_to_methods_that_ask_for_them(images: Path, planned: Plan) -> None:
+def test_prompts_that_are_missing_matter_only_to_methods_that_ask_for_them(
+    point_counter: VolumePredictor, bright_pixels: VolumePredictor, images: Path
+) -> None:
     file = images.with_name("promptsTr") / "case_0.mrk.json"
     file.unlink()
     [files, _] = _cases(images)
     volume = read_prompted_volume(files.case, files.images, files.prompts)
-    assert BrightPixels(planned).predict(volume).mask.any()
+    assert bright_pixels.predict(volume).mask.any()
     with pytest.raises(InputError, match=r"case_0 has no prompts.*promptsTr/case_0\.mrk\.json"):
-        PointCounter(planned).predict(volume)
+        point_counter.predict(volume)
 
 
-def test_a_file_without_points_is_no_fault(images: Path, planned: Plan) -> None:
+def test_a_file_without_points_is_no_fault(point_counter: VolumePredictor, images: Path) -> None:
     [files, _] = _cases(images)
     assert files.prompts is not None
     write_prompts(files.prompts, PointPrompts(positions=np.zeros((0, 3))))
     volume = read_prompted_volume(files.case, files.images, files.prompts)
-    assert not PointCounter(planned).predict(volume).mask.any()
+    assert not point_counter.predict(volume).mask.any()
 
 
-def test_a_point_outside_the_volume_is_refused(images: Path, planned: Plan) -> None:
+def test_a_point_outside_the_volume_is_refused(point_counter: VolumePredictor, images: Path) -> None:
     [files, _] = _cases(images)
     assert files.prompts is not None
     write_prompts(files.prompts, PointPrompts(positions=np.array([[1e4, 0.0, 0.0]])))
     volume = read_prompted_volume(files.case, files.images, files.prompts)
     with pytest.raises(InputError, match=r"outside the volume.*case_0\.mrk\.json"):
-        PointCounter(planned).predict(volume)
+        point_counter.predict(volume)
 
 
 def test_prediction_sees_the_slices_and_points_that_training_saw(planned: Plan, tiny_raw: Path) -> None:
