@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from spd_bench.cells import Cell, Grid
-from spd_bench.datasets import DATASETS
+from spd_bench.datasets import DATASETS, METHOD_TITLES
 from spd_bench.evaluation import summarise, write_frame
 from spd_bench.evaluation.frames import read_frame
 from spd_bench.evaluation.tables import build_table, write_tables
@@ -18,6 +18,7 @@ from spd_bench.storage import read_json, write_json
 CELL_RECORD = "cell.json"
 """A cell's run record with what scoring added; it is written last, so that a cell that has it is whole."""
 _TABLE_METRICS = ("average_dice", "volumetric_dice")
+_PAPER_NOTE = 'Rows "paper" hold the printed numbers of arXiv 2604.23314, on its own data, splits, weights and budget.'
 
 
 def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[Path]]:
@@ -63,6 +64,7 @@ def _write_tables(
     }
     descriptions = {cell.plan.dataset: str(cell.plan.dataset_json.get("description", "")) for cell in cells}
     notes = [f"{name}: {text}" for name, text in sorted(descriptions.items()) if text]
+    notes += [_PAPER_NOTE] * bool(known)
     notes += [info.erratum for info in known if info.erratum]
     tables = [
         build_table(
@@ -76,4 +78,5 @@ def _write_tables(
         )
         for metric in _TABLE_METRICS
     ]
-    return write_tables(output, tables, {cell.method.name: cell.method.title for cell in cells})
+    titles = {**METHOD_TITLES, **{cell.method.name: cell.method.title for cell in cells}}
+    return write_tables(output, tables, titles)
