@@ -57,7 +57,7 @@ def _run(arguments: argparse.Namespace) -> None:
             raise InputError(
                 f"case {missing[0].case} has no prompts",
                 file=missing[0].prompts,
-                remedy=f"give its points with -p, or choose a method that needs none ({method.name} does)",
+                remedy=f"give its points with -p; {method.name} needs them",
             )
     plan.split(arguments.fold)
     run = method.run_folder(folders.results, plan, arguments.fold)
