@@ -76,8 +76,7 @@ def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
             file=grid.folder(cells[0]) / "error.log",
             remedy="see the logs",
         )
-    summary, files = write_results(done, grid)
-    records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in done]
+    summary, records, files = write_results(done, grid)
     return Comparison(summary=summary, records=records, files=files, failures=failures)
 
 

@@ -21,11 +21,11 @@ _TABLE_METRICS = ("average_dice", "volumetric_dice")
 _PAPER_NOTE = 'Rows "paper" hold the printed numbers of arXiv 2604.23314, on its own data, splits, weights and budget.'
 
 
-def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[Path]]:
+def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[dict[str, Any]], list[Path]]:
     """Write the frames, tables and run records of finished cells into ``grid.output``.
 
     Returns:
-        The rows of ``summary.csv``, and the frames and tables that were written.
+        The rows of ``summary.csv``, the cells' run records, and the frames and tables that were written.
     """
     slices = pd.concat([read_frame(grid.folder(cell) / "slices.csv") for cell in cells], ignore_index=True)
     volumes = pd.concat([read_frame(grid.folder(cell) / "volumes.csv") for cell in cells], ignore_index=True)
@@ -44,7 +44,7 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     for cell, record in zip(cells, records, strict=True):
         write_json(grid.output / "runs" / f"{cell.name}.json", record)
     tables = _write_tables(cells, grid.output, summary=summary, slices=slices, volumes=volumes, records=records)
-    return summary, [*(grid.output / name for name in frames), *tables]
+    return summary, records, [*(grid.output / name for name in frames), *tables]
 
 
 def _write_tables(
