@@ -17,6 +17,7 @@ DEPENDENCIES = [
     "batchgeneratorsv2>=0.3",
     "SimpleITK>=2.4,<3",
     "nibabel>=5.2",
+    "pydicom>=3,<4",  # the tags of DICOM files; SimpleITK reads their pixels
     "numpy>=1.26",
     "scipy>=1.12",
     "pandas>=2.2",
@@ -43,6 +44,8 @@ setup(
     entry_points={
         "console_scripts": [
             "spd_make_phantoms=spd_bench.cli.make_phantoms:main",
+            "spd_convert_prompts=spd_bench.cli.convert_prompts:main",
+            "spd_inspect=spd_bench.cli.inspect:main",
             "spd_plan_and_preprocess=spd_bench.cli.plan_and_preprocess:main",
             "spd_train=spd_bench.cli.train:main",
             "spd_predict=spd_bench.cli.predict:main",

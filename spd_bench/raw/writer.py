@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class RawDatasetWriter:
         description: where the data come from, in words.
         target_name: the name of label 1.
         file_ending: suffix of images and labels, which chooses their format.
+        slice_axis: the axis of the arrays (z, y, x) that runs through the slices, where the writer knows it;
+            else planning takes the coarsest one.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class RawDatasetWriter:
         description: str = "",
         target_name: str = "target",
         file_ending: str = ".nii.gz",
+        slice_axis: int | None = None,
     ) -> None:
         if not channel_names:
             msg = "channel_names must name at least one channel"
@@ -46,11 +49,15 @@ class RawDatasetWriter:
         if target_name in {"background", "ignore"}:
             msg = f"target_name must not be a name that nnU-Net reserves, got {target_name!r}"
             raise ValueError(msg)
+        if slice_axis not in (None, 0, 1, 2):
+            msg = f"slice_axis must be 0, 1 or 2, got {slice_axis!r}"
+            raise ValueError(msg)
         self._folder = folder
         self._channel_names = tuple(channel_names)
         self._description = description
         self._target_name = target_name
         self._file_ending = file_ending
+        self._slice_axis = slice_axis
         self._patients: dict[str, str] = {}
 
     def add_case(
@@ -86,17 +93,20 @@ class RawDatasetWriter:
         write_volume(label_path(self._folder, case, self._file_ending), label, geometry)
         self._patients[case] = patient or case
 
-    def finish(self) -> None:
+    def finish(self, *, patients: Mapping[str, str] | None = None) -> None:
         """Write ``dataset.json`` for all the cases that have a label in the folder.
 
         Patients of cases that an earlier run wrote are taken over from its ``dataset.json``.
+
+        Args:
+            patients: patient of each case that another writer wrote, in another process for instance.
         """
         cases = sorted(
             path.name.removesuffix(self._file_ending)
             for path in (self._folder / LABELS).glob(f"*{self._file_ending}")
             if not path.name.startswith(".")
         )
-        patients = self._known_patients() | self._patients
+        known = self._known_patients() | self._patients | dict(patients or {})
         write_json(
             self._folder / "dataset.json",
             {
@@ -104,7 +114,8 @@ class RawDatasetWriter:
                 "labels": {"background": 0, self._target_name: 1},
                 "numTraining": len(cases),
                 "file_ending": self._file_ending,
-                "patients": {case: patients.get(case, case) for case in cases},
+                **({} if self._slice_axis is None else {"slice_axis": self._slice_axis}),
+                "patients": {case: known.get(case, case) for case in cases},
                 "description": self._description,
             },
         )

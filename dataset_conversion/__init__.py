@@ -1,0 +1,1 @@
+"""One script a dataset: a raw release in, an nnU-Net raw dataset with prompts out."""
