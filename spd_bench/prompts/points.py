@@ -72,6 +72,26 @@ class PointPrompts:
         return np.clip(np.rint(continuous), 0, np.asarray(geometry.shape) - 1).astype(np.int64)
 
 
+def without_outside(prompts: PointPrompts, geometry: VolumeGeometry) -> tuple[PointPrompts, int]:
+    """The prompts that lie inside a volume, and the number of those that were left out."""
+    inside = geometry.contains(geometry.lps_to_voxel(prompts.positions))
+    kept = PointPrompts(positions=prompts.positions[inside], provenance=prompts.provenance)
+    return kept, len(prompts) - len(kept)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Markup:
+    """One point list, line or curve of a Markups file.
+
+    Attributes:
+        positions: float array (N, 3) in mm, (x, y, z) in LPS whatever the file is in.
+        coordinate_system: what the file is in, "LPS" or "RAS".
+    """
+
+    positions: NDArray[np.float64]
+    coordinate_system: str
+
+
 def write_prompts(path: Path, prompts: PointPrompts) -> None:
     """Write prompts as a Markups Fiducial list in LPS that 3D Slicer opens as it is."""
     control_points = [
@@ -102,20 +122,36 @@ def read_prompts(path: Path) -> PointPrompts:
     Raises:
         InputError: the file is missing or not a Markups file, or a position is not three finite numbers.
     """
+    markups, provenance = read_markups(path)
+    return PointPrompts(
+        positions=np.concatenate([np.zeros((0, 3)), *(markup.positions for markup in markups)]), provenance=provenance
+    )
+
+
+def read_markups(path: Path) -> tuple[list[Markup], dict[str, Any]]:
+    """The markups of a file one by one, and the provenance that this package wrote into it.
+
+    Raises:
+        InputError: as :func:`read_prompts`.
+    """
     content = read_json(path)
     try:
-        positions = [
-            np.asarray(point["position"], dtype=np.float64) * _SIGN_TO_LPS[markup.get("coordinateSystem", "LPS")]
-            for markup in content["markups"]
-            for point in markup["controlPoints"]
-            if point.get("positionStatus", "defined") == "defined"
-        ]
-        provenance = dict(content.get("spd_bench", {}))
-        stacked = np.stack(positions) if positions else np.zeros((0, 3))
-        return PointPrompts(positions=stacked, provenance=provenance)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        return [_markup(markup) for markup in content["markups"]], dict(content.get("spd_bench", {}))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(
             f"not a Slicer Markups file ({type(error).__name__}: {error})",
             file=path,
             remedy="save the points from Slicer as .mrk.json, in LPS or RAS",
         ) from error
+
+
+def _markup(markup: dict[str, Any]) -> Markup:
+    system = markup.get("coordinateSystem", "LPS")
+    positions = [
+        np.asarray(point["position"], dtype=np.float64) * _SIGN_TO_LPS[system]
+        for point in markup["controlPoints"]
+        if point.get("positionStatus", "defined") == "defined"
+    ]
+    # The constructor of the prompts knows what a position must be.
+    checked = PointPrompts(positions=np.stack(positions) if positions else np.zeros((0, 3)))
+    return Markup(positions=checked.positions, coordinate_system=system)
