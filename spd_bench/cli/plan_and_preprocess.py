@@ -25,6 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--target-labels", type=int, nargs="+", default=[1], help="label values that form the target (1)"
     )
+    parser.add_argument(
+        "--channels",
+        type=int,
+        nargs="+",
+        metavar="CHANNEL",
+        help="one to three image channels that become SAM's three, the last repeated (the first three)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of splits and simulated prompts (0)")
     parser.add_argument("--folds", type=int, default=5, help="number of folds (5)")
     parser.add_argument("--severity", type=float, help="noise severity of simulated prompts (1.0)")
@@ -53,6 +60,7 @@ def _run(arguments: argparse.Namespace) -> None:
             severity=arguments.severity,
             gpu_memory_gb=arguments.gpu_memory,
             patient_pattern=arguments.patient_pattern,
+            channels=None if arguments.channels is None else tuple(arguments.channels),
         )
     except ValueError as error:
         raise InputError(str(error), remedy="correct the option") from error
@@ -62,6 +70,9 @@ def _run(arguments: argparse.Namespace) -> None:
         f"{len(plan.patients)} cases planned as {plan.configuration} (and nnU-Net's own 2d), {len(plan.splits)} folds, "
         f"fold 0: {len(split['train'])} train, {len(split['val'])} validation, {len(split['test'])} test"
     )
+    names = plan.dataset_json["channel_names"]
+    chosen = ", ".join(f"{channel} {names[str(channel)]}" for channel in plan.slice_settings["channels"])
+    print(f"SAM's three channels: {chosen}; slices along axis {plan.slice_axis} of (z, y, x)")
     print(f"preprocessed: {plan.folder}")
 
 

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
+from spd_bench.raw.formats import FORMATS
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.volumes import read_volume
 
 # Longest first, so that a case of a.nii.gz is "a"; a case may hold dots itself.
-VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".gipl.gz", ".gipl")
+VOLUME_SUFFIXES = (*FORMATS, ".mhd", ".gipl.gz")
 
 
 def find_volumes(folder: Path) -> dict[str, Path]:

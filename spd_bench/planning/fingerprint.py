@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nnunetv2.experiment_planning.dataset_fingerprint.fingerprint_extractor import DatasetFingerprintExtractor
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
+
+from spd_bench.planning.readers import reader_of
 
 
 class TargetFingerprintExtractor(DatasetFingerprintExtractor):
@@ -19,6 +20,6 @@ class TargetFingerprintExtractor(DatasetFingerprintExtractor):
 
     def __init__(self, dataset_name: str, *, jobs: int, references: Path) -> None:
         super().__init__(dataset_name, jobs)
-        self.dataset_json["overwrite_image_reader_writer"] = SimpleITKIO.__name__
+        self.dataset_json["overwrite_image_reader_writer"] = reader_of(self.dataset_json, self.dataset).__name__
         for case, files in self.dataset.items():
             files["label"] = str(references / f"{case}{self.dataset_json['file_ending']}")

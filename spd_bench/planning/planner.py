@@ -7,9 +7,9 @@ from typing import Any
 
 from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
 from nnunetv2.imageio.base_reader_writer import BaseReaderWriter
-from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.paths import nnUNet_preprocessed
 
+from spd_bench.planning.readers import reader_of
 from spd_bench.planning.settings import PlanSettings
 
 PLANS_NAME = "SPDPlans"
@@ -64,7 +64,16 @@ class SPDPlanner(ExperimentPlanner):
 
         Points and predictions refer to the stored grid; a reader that reorients would part from it.
         """
-        return SimpleITKIO
+        return reader_of(self.dataset_json, self.dataset)
+
+    def determine_transpose(self) -> tuple[list[int], list[int]]:
+        """The dataset's ``slice_axis`` first, the others in order; without one nnU-Net's rule, the coarsest first."""
+        axis = self.dataset_json.get("slice_axis")
+        if axis is None or self.suppress_transpose:
+            transposes: tuple[list[int], list[int]] = super().determine_transpose()
+            return transposes
+        forward = [axis, *(other for other in range(3) if other != axis)]
+        return forward, [forward.index(axis) for axis in range(3)]
 
     def plan_experiment(self) -> dict[str, Any]:
         """Plan, save and return the plans."""
@@ -82,7 +91,7 @@ class SPDPlanner(ExperimentPlanner):
                 "resolution": settings.resolution,
                 "context": settings.context,
                 "intensity_range": [-1.0, 1.0],
-                "channels": self._channels_for_sam(),
+                "channels": settings.sam_channels(len(self.dataset_json["channel_names"])),
             },
         }
         plans["spd"] = {
@@ -93,8 +102,3 @@ class SPDPlanner(ExperimentPlanner):
         }
         self.save_plans(plans)
         return plans
-
-    def _channels_for_sam(self) -> list[int]:
-        """The image channels that become SAM's three: the last is repeated where there are fewer."""
-        last = len(self.dataset_json["channel_names"]) - 1
-        return [min(index, last) for index in range(3)]

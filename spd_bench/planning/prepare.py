@@ -60,6 +60,7 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
         dataset, target_labels=settings.target_labels, progress=lambda cases: tqdm(cases, "verifying", unit="case")
     )
     check_prompts(dataset, settings)
+    _check_channels(dataset, settings)
     patients = case_patients(dataset, pattern=settings.patient_pattern)
     splits = patient_splits(patients, folds=settings.folds, seed=settings.seed)
 
@@ -153,7 +154,15 @@ def prompts_provenance(dataset: RawDataset) -> dict[str, Any]:
 
 
 def _as_json(settings: PlanSettings) -> dict[str, Any]:
-    return {**asdict(settings), "target_labels": list(settings.target_labels)}
+    # As it comes back from a file: JSON has no tuples.
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
+
+
+def _check_channels(dataset: RawDataset, settings: PlanSettings) -> None:
+    try:
+        settings.sam_channels(len(dataset.channel_names))
+    except ValueError as error:
+        raise InputError(str(error), file=dataset.folder / "dataset.json", remedy="correct --channels") from error
 
 
 def _plan(

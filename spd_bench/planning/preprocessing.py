@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -9,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import SimpleITK as sitk
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
 from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
@@ -19,8 +20,9 @@ from spd_bench.errors import InputError
 from spd_bench.planning.grid import points_on_slices
 from spd_bench.planning.preprocessor import merge_target_labels
 from spd_bench.prompts.points import read_prompts
+from spd_bench.raw.channels import read_channels_header
 from spd_bench.raw.dataset import RawCase
-from spd_bench.raw.volumes import read_geometry
+from spd_bench.raw.volumes import read_volume, write_volume
 from spd_bench.storage import atomic_folder, write_json
 
 
@@ -79,14 +81,16 @@ def preprocess_case(job: CaseJob) -> None:
     """Preprocess one case and write it as nnU-Net does."""
     plans_manager = PlansManager(job.plans)
     configuration_manager = plans_manager.get_configuration(job.configuration)
-    job.preprocessor(verbose=False).run_case_save(
-        str(job.folder / job.case.case),
-        [str(image) for image in job.case.images],
-        str(job.case.label),
-        plans_manager,
-        configuration_manager,
-        job.dataset_json,
-    )
+    # nnU-Net prints a warning for each stack without a spacing file; verification has told that already.
+    with contextlib.redirect_stdout(io.StringIO()):
+        job.preprocessor(verbose=False).run_case_save(
+            str(job.folder / job.case.case),
+            [str(image) for image in job.case.images],
+            str(job.case.label),
+            plans_manager,
+            configuration_manager,
+            job.dataset_json,
+        )
 
 
 def slice_index_folder(preprocessed: Path) -> Path:
@@ -104,7 +108,7 @@ def write_slice_indices(
     """
     with atomic_folder(folder) as temporary:
         for case in tqdm(cases, "listing slices", unit="case"):
-            geometry = read_geometry(case.images[0])
+            geometry = read_channels_header(case.images).geometry
             points = points_on_slices(
                 read_prompts(case.prompts).voxels(geometry, file=case.prompts),
                 shape=geometry.shape,
@@ -123,20 +127,24 @@ def write_references(cases: tuple[RawCase, ...], *, folder: Path, target_labels:
     """Write each case's target as a binary mask ``<case><ending>`` on its label's own grid.
 
     Raises:
-        InputError: no case has a voxel of the target.
+        InputError: no case has a voxel of the target, or a case has no label.
     """
     voxels = 0
     with atomic_folder(folder) as temporary:
         for case in tqdm(cases, "writing references", unit="case"):
-            label = sitk.ReadImage(str(case.label))
-            mask = merge_target_labels(sitk.GetArrayFromImage(label), target_labels).astype(np.uint8)
+            labels, geometry = read_volume(_label_of(case))
+            mask = merge_target_labels(labels, target_labels).astype(np.uint8)
             voxels += int(np.count_nonzero(mask))
-            image = sitk.GetImageFromArray(mask)
-            image.CopyInformation(label)
-            sitk.WriteImage(image, str(temporary / f"{case.case}{file_ending}"), useCompression=True)
+            write_volume(temporary / f"{case.case}{file_ending}", mask, geometry)
         if not voxels:
             raise InputError(
                 f"no voxel of any case has one of the target labels {target_labels}",
                 file=cases[0].label,
                 remedy="choose other target labels, or add cases that show the target",
             )
+
+
+def _label_of(case: RawCase) -> Path:
+    if case.label is None:
+        raise InputError(f"case {case.case} has no label", file=case.images[0], remedy="add the label")
+    return case.label

@@ -6,6 +6,8 @@ import math
 import re
 from dataclasses import dataclass
 
+_SAM_CHANNELS = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class PlanSettings:
@@ -21,6 +23,8 @@ class PlanSettings:
         gpu_memory_gb: nnU-Net's own planning option: the memory its configurations are sized for.
         patient_pattern: regular expression whose first group is the patient in a case id; None takes the
             patients recorded in dataset.json, and else each case as its own patient.
+        channels: image channels that become SAM's three, one to three numbers, the last repeated; None takes the
+            first three.
     """
 
     resolution: int = 512
@@ -31,6 +35,7 @@ class PlanSettings:
     severity: float | None = None
     gpu_memory_gb: float = 8.0
     patient_pattern: str | None = None
+    channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         checks = {
@@ -44,12 +49,29 @@ class PlanSettings:
             "folds": (self.folds >= 3, "at least 3"),
             "severity": (self.severity is None or 0 <= self.severity <= 3, "between 0 and 3"),
             "gpu_memory_gb": (0.1 <= self.gpu_memory_gb < math.inf, "a number of GB, at least 0.1"),
+            "channels": (
+                self.channels is None or (1 <= len(self.channels) <= _SAM_CHANNELS and min(self.channels) >= 0),
+                "one to three channel numbers, counted from 0",
+            ),
             "patient_pattern": (_is_pattern(self.patient_pattern), "a regular expression with a group"),
         }
         for name, (holds, rule) in checks.items():
             if not holds:
                 msg = f"{name} must be {rule}, got {getattr(self, name)!r}"
                 raise ValueError(msg)
+
+    def sam_channels(self, available: int) -> list[int]:
+        """The three channel numbers that SAM sees of images with ``available`` channels.
+
+        Raises:
+            ValueError: a chosen channel does not exist.
+        """
+        chosen = self.channels if self.channels is not None else range(min(available, _SAM_CHANNELS))
+        absent = [channel for channel in chosen if channel >= available]
+        if absent:
+            msg = f"channel {absent[0]} was asked for, but there are only 0..{available - 1}"
+            raise ValueError(msg)
+        return [chosen[min(index, len(chosen) - 1)] for index in range(_SAM_CHANNELS)]
 
 
 def _is_pattern(pattern: str | None) -> bool:

@@ -9,17 +9,27 @@ from pathlib import Path
 from spd_bench.errors import InputError
 from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, read_prompted_volume
 from spd_bench.prompts.points import SUFFIX, write_prompts
+from spd_bench.raw.channels import check_number_of_channels, packed_files
 from spd_bench.raw.dataset import check_case_name
+from spd_bench.raw.formats import ending_for_fractions
 from spd_bench.raw.volumes import write_volume
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseFiles:
-    """The files of a case that prediction may read: its channels and its prompts, no label."""
+    """The files of a case that prediction may read: its channels and its prompts, no label.
+
+    Attributes:
+        case: case id.
+        images: one file a channel, or fewer where a file holds several.
+        prompts: the case's prompt file, None where it is given none.
+        channels: the number of channels that the images must hold; None where that was verified before.
+    """
 
     case: str
     images: tuple[Path, ...]
     prompts: Path | None
+    channels: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +37,8 @@ class ExtraOutputs:
     """What is written beside the masks.
 
     Attributes:
-        saliency: write ``saliency/<case>`` volumes, for methods that have a saliency map.
+        saliency: write ``saliency/<case>`` volumes, for methods that have a saliency map; beside PNG and BMP
+            masks, which hold no fractions, they are ``.tif``.
         prompts: write ``prompts/<case>.mrk.json``, for methods that change the prompts.
     """
 
@@ -37,6 +48,8 @@ class ExtraOutputs:
 
 def find_cases(images: Path, prompts: Path | None, *, channels: int, file_ending: str) -> list[CaseFiles]:
     """The cases of a folder of images named ``<case>_0000<ending>``, ``<case>_0001<ending>``...
+
+    There is one file a channel, or fewer where a file holds several (RGB).
 
     Raises:
         InputError: the folder holds no such image, a case lacks a channel, or its id is not a plain name.
@@ -51,12 +64,12 @@ def find_cases(images: Path, prompts: Path | None, *, channels: int, file_ending
     for name in names:
         check_case_name(name, file=images / f"{name}{first}")
         files = tuple(images / f"{name}_{channel:04d}{file_ending}" for channel in range(channels))
+        files = packed_files(files, announced=channels) or files
         for file in files:
             if not file.is_file():
                 raise InputError(f"case {name} lacks a channel", file=file, remedy="add the missing file")
-        cases.append(
-            CaseFiles(case=name, images=files, prompts=None if prompts is None else prompts / f"{name}{SUFFIX}")
-        )
+        points = None if prompts is None else prompts / f"{name}{SUFFIX}"
+        cases.append(CaseFiles(case=name, images=files, prompts=points, channels=channels))
     return cases
 
 
@@ -72,6 +85,8 @@ def predict_cases(
     extra = extra or ExtraOutputs()
     for files in cases:
         volume = read_prompted_volume(files.case, files.images, files.prompts)
+        if files.channels is not None:
+            check_number_of_channels(files.images, found=len(volume.channels), announced=files.channels)
         prediction = predictor.predict(volume)
         _write_extra(volume, prediction, output=output, file_ending=file_ending, extra=extra)
         write_volume(output / f"{files.case}{file_ending}", prediction.mask, volume.geometry)
@@ -81,6 +96,7 @@ def _write_extra(
     volume: PromptedVolume, prediction: Prediction, *, output: Path, file_ending: str, extra: ExtraOutputs
 ) -> None:
     if extra.saliency and prediction.saliency is not None:
-        write_volume(output / "saliency" / f"{volume.case}{file_ending}", prediction.saliency, volume.geometry)
+        name = f"{volume.case}{ending_for_fractions(file_ending)}"
+        write_volume(output / "saliency" / name, prediction.saliency, volume.geometry)
     if extra.prompts and prediction.points is not None:
         write_prompts(output / "prompts" / f"{volume.case}{SUFFIX}", prediction.points)

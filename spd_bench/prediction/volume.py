@@ -15,8 +15,8 @@ from spd_bench.planning.grid import points_on_slices
 from spd_bench.planning.plan import Plan
 from spd_bench.planning.preprocessor import SPDPreprocessor
 from spd_bench.prompts.points import PointPrompts, read_prompts
+from spd_bench.raw.channels import read_channels
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.volumes import read_volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,20 +78,11 @@ def read_prompted_volume(case: str, images: Sequence[Path], prompts: Path | None
         InputError: a file is missing or unreadable, an image holds NaN or infinity, or the channels lie on
             different grids.
     """
-    arrays, geometries = zip(*(read_volume(image) for image in images), strict=True)
-    for image, array, geometry in zip(images, arrays, geometries, strict=True):
-        bad = np.count_nonzero(~np.isfinite(array))
-        if bad:
-            raise InputError(f"{bad} voxel(s) are NaN or infinite", file=image, remedy="repair the image")
-        difference = geometries[0].difference_to(geometry)
-        if difference is not None:
-            raise InputError(
-                f"channel differs from the first one in {difference}", file=image, remedy="resample it to the first"
-            )
+    channels, geometry = read_channels(images)
     return PromptedVolume(
         case=case,
-        channels=np.stack(arrays).astype(np.float32),
-        geometry=geometries[0],
+        channels=channels,
+        geometry=geometry,
         prompts=read_prompts(prompts) if prompts is not None and prompts.is_file() else None,
         prompts_file=prompts,
     )

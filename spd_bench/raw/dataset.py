@@ -4,11 +4,12 @@ Layout (nnU-Net v2)::
 
     DatasetXXX_Name/
       dataset.json
-      imagesTr/<case>_0000.nii.gz  ...  one file a channel
+      imagesTr/<case>_0000.nii.gz  ...  one file a channel, or fewer where a file holds several (RGB)
       labelsTr/<case>.nii.gz
       promptsTr/<case>.mrk.json         ours; 3D Slicer opens it
 
-Only names and ``dataset.json`` are read here; :mod:`spd_bench.raw.verify` opens the files.
+Only names and ``dataset.json`` are read here, and headers where a case has fewer files than channels;
+:mod:`spd_bench.raw.verify` opens the files.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from spd_bench.errors import InputError
 from spd_bench.prompts.points import SUFFIX
+from spd_bench.raw.channels import packed_files
 from spd_bench.raw.description import DatasetDescription, read_description
 
 IMAGES, LABELS, PROMPTS = "imagesTr", "labelsTr", "promptsTr"
@@ -35,7 +37,8 @@ class RawCase:
     Attributes:
         case: the case's id.
         patient: the patient it was taken from; splits keep a patient's cases together.
-        images: one file a channel, in the order of ``channel_names``.
+        images: the image files in the order of ``channel_names``: one a channel, or fewer where a file holds
+            several (:func:`spd_bench.raw.channels.read_channels` reads either).
         label: the label file, or None where there is none.
         prompts: the case's prompt file, whether or not it exists.
     """
@@ -60,6 +63,7 @@ class RawDataset:
         cases: the training cases, sorted by id.
         num_training: the number of cases that ``dataset.json`` announces.
         regions: region name -> the label values it unites (nnU-Net's region-based labels).
+        slice_axis: the axis of a stored volume (z, y, x) that runs through the slices, None for the coarsest.
     """
 
     folder: Path
@@ -70,6 +74,7 @@ class RawDataset:
     cases: tuple[RawCase, ...]
     num_training: int
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    slice_axis: int | None = None
 
     @property
     def label_values(self) -> tuple[int, ...]:
@@ -108,6 +113,7 @@ def read_raw_dataset(folder: Path) -> RawDataset:
         cases=tuple(_raw_case(folder, case, files[case], description) for case in sorted(files)),
         num_training=description.num_training,
         regions=description.regions,
+        slice_axis=description.slice_axis,
     )
 
 
@@ -142,11 +148,13 @@ _Files = tuple[tuple[Path, ...], Path]
 def _raw_case(folder: Path, case: str, files: _Files, description: DatasetDescription) -> RawCase:
     images, label = files
     check_case_name(case, file=folder / "dataset.json" if description.listed_files is not None else images[0])
-    _check_channels(case, images, description)
+    packed = packed_files(images, announced=len(description.channel_names))
+    if not packed:
+        _check_channels(case, images, description)
     return RawCase(
         case=case,
         patient=description.patients.get(case, case),
-        images=images,
+        images=packed or images,
         label=label if label.is_file() else None,
         prompts=prompt_path(folder, case),
     )

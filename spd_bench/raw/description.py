@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spd_bench.errors import InputError
+from spd_bench.raw.formats import FORMATS
 from spd_bench.storage import read_json
 
 REQUIRED_KEYS = ("channel_names", "labels", "numTraining", "file_ending")
@@ -24,6 +25,8 @@ class DatasetDescription:
         regions: label name -> values, for labels that unite several values.
         num_training: the announced number of training cases.
         file_ending: suffix of images and labels, with its leading dot.
+        slice_axis: the axis of a stored volume (z, y, x) that runs through the slices, our own optional key
+            ``slice_axis``; None where it is absent, and nnU-Net's rule (the coarsest axis) holds.
         patients: case -> patient, our own optional key ``patients``; empty where it is absent.
         listed_files: nnU-Net's optional key ``dataset`` as it stands, or None.
     """
@@ -34,6 +37,7 @@ class DatasetDescription:
     regions: dict[str, tuple[int, ...]]
     num_training: int
     file_ending: str
+    slice_axis: int | None
     patients: Mapping[str, str]
     listed_files: Mapping[str, Any] | None
 
@@ -59,6 +63,7 @@ def read_description(file: Path) -> DatasetDescription:
         regions=regions,
         num_training=_num_training(content["numTraining"], file),
         file_ending=_file_ending(content["file_ending"], file),
+        slice_axis=_slice_axis(content.get("slice_axis"), file),
         patients=_patients(content.get("patients", {}), file),
         listed_files=content.get("dataset"),
     )
@@ -118,6 +123,20 @@ def _num_training(value: Any, file: Path) -> int:
 def _file_ending(value: Any, file: Path) -> str:
     if not isinstance(value, str) or not value.startswith(".") or len(value) < 2:
         raise InputError(f"file_ending is {value!r}", file=file, remedy='write a suffix with its dot, like ".nii.gz"')
+    if value.lower() not in FORMATS:
+        raise InputError(
+            f"file_ending {value!r} is no format of nnU-Net",
+            file=file,
+            remedy=f"save images and labels without loss as one of {', '.join(FORMATS)}",
+        )
+    return value
+
+
+def _slice_axis(value: Any, file: Path) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or value not in (0, 1, 2) or not isinstance(value, int):
+        raise InputError(f"slice_axis is {value!r}", file=file, remedy="write 0, 1 or 2, an axis of (z, y, x)")
     return value
 
 

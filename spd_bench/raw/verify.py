@@ -1,12 +1,13 @@
 """Verifying a raw dataset before anything expensive starts.
 
 Covers what nnU-Net's ``verify_dataset_integrity`` covers, and more: every fault is one InputError that
-names the file, origin and direction must agree (nnU-Net warns), infinities count as NaN does, and
-prompts must belong to a case and lie inside its volume.
+names the file, origin and direction must agree (nnU-Net warns), infinities count as NaN does, 2D images and
+volumes are not mixed, and prompts must belong to a case and lie inside its volume.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,15 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.prompts.points import SUFFIX, read_prompts
+from spd_bench.raw.channels import check_number_of_channels, read_channels, read_channels_header
 from spd_bench.raw.dataset import PROMPTS, RawCase, RawDataset
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.volumes import read_geometry, read_volume
+from spd_bench.raw.planes import is_plane
+from spd_bench.raw.volumes import read_volume, spacing_file_of_case, spacing_file_of_channel
+
+logger = logging.getLogger(__name__)
+
+_WHITE = 255
 
 Progress = Callable[[Iterable[RawCase]], Iterable[RawCase]]
 
@@ -34,16 +41,19 @@ def verify_raw_dataset(dataset: RawDataset, *, target_labels: Sequence[int], pro
     Raises:
         InputError: the first fault found: target labels that ``dataset.json`` does not have; label values
             that are not consecutive; a missing label; a wrong ``numTraining``; prompts without a case, or a
-            case without prompts among cases with prompts; channels or label on another grid than the image;
-            NaN or infinity in an image; label values that are not whole numbers or not in ``dataset.json``;
-            a prompt outside its volume.
+            case without prompts among cases with prompts; 2D images among volumes; channels or label on another
+            grid than the image, or another number of channels than ``dataset.json`` announces; NaN or infinity
+            in an image; label values that are not whole numbers or not in ``dataset.json``; a prompt outside
+            its volume.
     """
     _check_labels(dataset)
     _check_target(dataset, target_labels)
     _check_cases(dataset)
     _check_prompt_files(dataset)
+    _check_planes(dataset)
+    _warn_of_missing_spacing(dataset)
     for case in progress(dataset.cases):
-        _check_case(case, dataset.label_values)
+        _check_case(case, dataset)
 
 
 def _check_labels(dataset: RawDataset) -> None:
@@ -110,26 +120,49 @@ def _check_prompt_files(dataset: RawDataset) -> None:
         )
 
 
-def _check_case(case: RawCase, label_values: Sequence[int]) -> None:
-    geometry = _check_images(case.images)
+def _check_planes(dataset: RawDataset) -> None:
+    """2D images have no slices to choose an axis for, and nnU-Net reads a dataset by one reader."""
+    planes = {case.images[0]: is_plane(_geometry(case)) for case in dataset.cases}
+    first = dataset.cases[0].images[0]
+    for image, plane in planes.items():
+        if plane != planes[first]:
+            raise InputError(
+                f"{'a 2D image' if plane else 'a volume'}, but {first.name} is {'not' if plane else 'one'}",
+                file=image,
+                remedy="make two datasets, one of 2D images and one of volumes",
+            )
+    if planes[first] and dataset.slice_axis:
+        raise InputError(
+            f"slice_axis is {dataset.slice_axis}, but the images are 2D",
+            file=dataset.folder / "dataset.json",
+            remedy="remove the key",
+        )
+
+
+def _warn_of_missing_spacing(dataset: RawDataset) -> None:
+    if not dataset.file_ending.lower().startswith(".tif") or is_plane(_geometry(dataset.cases[0])):
+        return
+    files = {spacing_file_of_channel(case.images[0]) for case in dataset.cases}
+    files |= {spacing_file_of_case(case.label) for case in dataset.cases if case.label is not None}
+    missing = sorted(file for file in files if not file.is_file())
+    if missing:
+        logger.warning(
+            "%d of %d spacing files are missing, 1 mm is taken along all axes there: %s",
+            len(missing),
+            len(files),
+            missing[0],
+        )
+
+
+def _check_case(case: RawCase, dataset: RawDataset) -> None:
+    channels, geometry = read_channels(case.images)
+    check_number_of_channels(case.images, found=len(channels), announced=len(dataset.channel_names))
     if case.label is not None:
-        _check_same_grid(case.label, read_geometry(case.label), case.images[0], geometry)
-        _check_label_values(case.label, read_volume(case.label)[0], label_values)
+        voxels, grid = read_volume(case.label)
+        _check_same_grid(case.label, grid, case.images[0], geometry)
+        _check_label_values(case.label, voxels, dataset.label_values)
     if case.prompts.is_file():
         read_prompts(case.prompts).voxels(geometry, file=case.prompts)
-
-
-def _check_images(images: Sequence[Path]) -> VolumeGeometry:
-    first = read_geometry(images[0])
-    for image in images:
-        voxels, geometry = read_volume(image)
-        _check_same_grid(image, geometry, images[0], first)
-        bad = np.count_nonzero(~np.isfinite(voxels))
-        if bad:
-            raise InputError(
-                f"{bad} voxel(s) are NaN or infinite", file=image, remedy="replace them by a value that makes sense"
-            )
-    return first
 
 
 def _check_same_grid(file: Path, geometry: VolumeGeometry, reference: Path, expected: VolumeGeometry) -> None:
@@ -152,12 +185,22 @@ def _check_label_values(file: Path, voxels: NDArray[Any], label_values: Sequence
             remedy="save labels as integers, resampled with nearest neighbour only",
         )
     unknown = [int(value) for value in found if int(value) not in label_values]
+    if unknown == [_WHITE]:
+        raise InputError(
+            f"label value(s) {unknown} are not in dataset.json",
+            file=file,
+            remedy=f"a label holds values, not grey levels: store one of {list(label_values)} instead of {_WHITE}",
+        )
     if unknown:
         raise InputError(
             f"label value(s) {unknown[:5]} are not in dataset.json",
             file=file,
             remedy=f"map them to {list(label_values)}, or declare them in dataset.json",
         )
+
+
+def _geometry(case: RawCase) -> VolumeGeometry:
+    return read_channels_header(case.images[:1]).geometry
 
 
 def _first(cases: Sequence[RawCase]) -> str:

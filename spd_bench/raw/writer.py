@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spd_bench.prompts.points import PointPrompts, read_prompts, write_prompts
+from spd_bench.raw.channels import write_channel
 from spd_bench.raw.dataset import LABELS, check_case_name, image_path, label_path, prompt_path
 from spd_bench.raw.description import read_description
+from spd_bench.raw.formats import FORMATS
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.volumes import write_volume
 from spd_bench.storage import write_json
@@ -52,6 +54,9 @@ class RawDatasetWriter:
         if slice_axis not in (None, 0, 1, 2):
             msg = f"slice_axis must be 0, 1 or 2, got {slice_axis!r}"
             raise ValueError(msg)
+        if file_ending.lower() not in FORMATS:
+            msg = f"file_ending must be one of {', '.join(FORMATS)}, got {file_ending!r}"
+            raise ValueError(msg)
         self._folder = folder
         self._channel_names = tuple(channel_names)
         self._description = description
@@ -83,12 +88,13 @@ class RawDatasetWriter:
 
         Raises:
             InputError: the case id is not a plain name.
-            ValueError: number of channels, shapes or label values are not as described.
+            ValueError: number of channels, shapes or label values are not as described, or the format cannot
+                hold them.
         """
         check_case_name(case, file=self._folder)
         self._check_arrays(images, label, geometry)
         for channel, image in enumerate(images):
-            write_volume(image_path(self._folder, case, channel, self._file_ending), image, geometry)
+            write_channel(image_path(self._folder, case, channel, self._file_ending), image, geometry)
         self._write_prompts(prompt_path(self._folder, case), prompts)
         write_volume(label_path(self._folder, case, self._file_ending), label, geometry)
         self._patients[case] = patient or case

@@ -60,8 +60,9 @@ def test_a_dataset_is_planned_by_any_of_its_names(
     assert "6 cases planned as spd_32" in output[1]
     sizes = (len(plan.splits[0][part]) for part in ("train", "val", "test"))
     assert "fold 0: {} train, {} validation, {} test".format(*sizes) in output[1]
-    assert output[2] == f"preprocessed: {plan.folder}"
-    assert len(output) == 3
+    assert output[2] == "SAM's three channels: 0 MR, 0 MR, 0 MR; slices along axis 0 of (z, y, x)"
+    assert output[3] == f"preprocessed: {plan.folder}"
+    assert len(output) == 4
     assert (plan.resolution, plan.slice_settings["context"], plan.plans["spd"]["seed"]) == (32, 1, 3)
 
 

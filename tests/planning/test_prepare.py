@@ -15,7 +15,7 @@ from spd_bench.errors import InputError
 from spd_bench.paths import DataFolders
 from spd_bench.planning import preprocessing, prompting
 from spd_bench.planning.plan import Plan, read_plan
-from spd_bench.planning.prepare import is_planned, plan_and_preprocess
+from spd_bench.planning.prepare import is_planned
 from spd_bench.planning.settings import PlanSettings
 from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.volumes import read_geometry, read_volume
@@ -25,23 +25,11 @@ SETTINGS = PlanSettings(resolution=32, context=1, folds=3)
 MakeDataset = Callable[..., Path]
 
 
-def _plan(folders: DataFolders, settings: PlanSettings = SETTINGS) -> Plan:
-    return plan_and_preprocess(TINY, folders=folders, settings=settings)
-
-
-def _choose(**choices: Any) -> PlanSettings:
-    return PlanSettings(**{"resolution": 32, "context": 1, "folds": 3, **choices})
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
 # What a finished run leaves
 
 
-def test_the_folder_holds_what_training_needs(planned: Plan) -> None:
-    assert _names(planned.folder) == [
+def test_the_folder_holds_what_training_needs(names: Callable[[Path], list[str]], planned: Plan) -> None:
+    assert names(planned.folder) == [
         "SPDPlans.json",
         "SPDPlans_2d",
         "SPDPlans_spd_32",
@@ -54,10 +42,10 @@ def test_the_folder_holds_what_training_needs(planned: Plan) -> None:
     ]
     cases = [f"case_{number}" for number in range(6)]
     files = sorted(f"{case}{ending}" for case in cases for ending in (".b2nd", "_seg.b2nd", ".pkl"))
-    assert _names(planned.folder / "SPDPlans_spd_32") == files
-    assert _names(planned.folder / "SPDPlans_2d") == files
-    assert _names(planned.folder / "SPDPlans_spd_32_slices") == [f"{case}.json" for case in cases]
-    assert _names(planned.reference_folder) == [f"{case}.nii.gz" for case in cases]
+    assert names(planned.folder / "SPDPlans_spd_32") == files
+    assert names(planned.folder / "SPDPlans_2d") == files
+    assert names(planned.folder / "SPDPlans_spd_32_slices") == [f"{case}.json" for case in cases]
+    assert names(planned.reference_folder) == [f"{case}.nii.gz" for case in cases]
 
 
 def test_the_plan_says_what_was_chosen(planned: Plan) -> None:
@@ -73,9 +61,11 @@ def test_the_plan_says_what_was_chosen(planned: Plan) -> None:
     assert read_plan(planned.folder) == planned
 
 
-def test_only_the_same_dataset_and_settings_count_as_planned(planned: Plan, folders: DataFolders) -> None:
+def test_only_the_same_dataset_and_settings_count_as_planned(
+    choose: Callable[..., PlanSettings], planned: Plan, folders: DataFolders
+) -> None:
     assert is_planned(TINY, folders=folders, settings=SETTINGS)
-    assert not is_planned(TINY, folders=folders, settings=_choose(seed=1))
+    assert not is_planned(TINY, folders=folders, settings=choose(seed=1))
     assert not is_planned("Dataset902_Absent", folders=folders, settings=SETTINGS)
 
 
@@ -132,13 +122,14 @@ def test_targets_on_prompted_slices_hold_their_points(planned: Plan) -> None:
 
 
 def test_absent_prompts_are_simulated_and_recorded(
+    plan_tiny: Callable[..., Plan],
     half_written: Callable[[Path], list[Path]],
     own_folders: DataFolders,
     make_tiny_dataset: MakeDataset,
     fingerprint_in_threads: None,
 ) -> None:
     raw = make_tiny_dataset(own_folders.raw, with_prompts=False)
-    plan = _plan(own_folders, _choose(seed=7, severity=0.5))
+    plan = plan_tiny(own_folders, seed=7, severity=0.5)
     assert plan.prompts_provenance["simulated"] is True
     assert plan.prompts_provenance["seed"] == 7
     assert plan.prompts_provenance["severity"] == 0.5
@@ -151,10 +142,13 @@ def test_absent_prompts_are_simulated_and_recorded(
 
 
 def test_prompts_run_through_the_slices_of_a_volume_stored_otherwise(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    plan_tiny: Callable[..., Plan],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     raw = make_tiny_dataset(own_folders.raw, shape=(24, 20, 6), spacing=(1.0, 1.5, 5.0), with_prompts=False)
-    plan = _plan(own_folders, _choose(severity=0.0))
+    plan = plan_tiny(own_folders, severity=0.0)
     assert plan.slice_axis == 2
     for case in plan.patients:
         label, geometry = read_volume(raw / "labelsTr" / f"{case}.nii.gz")
@@ -172,6 +166,7 @@ def test_prompts_run_through_the_slices_of_a_volume_stored_otherwise(
     ],
 )
 def test_prompts_simulated_otherwise_are_refused_and_the_old_plan_stays(
+    plan_tiny: Callable[..., Plan],
     give_labels_two_values: Callable[[Path], None],
     own_folders: DataFolders,
     make_tiny_dataset: MakeDataset,
@@ -181,20 +176,23 @@ def test_prompts_simulated_otherwise_are_refused_and_the_old_plan_stays(
     fault: str,
 ) -> None:
     give_labels_two_values(make_tiny_dataset(own_folders.raw, with_prompts=False))
-    plan = _plan(own_folders, _choose(**first))
+    plan = plan_tiny(own_folders, **first)
     with pytest.raises(InputError, match=fault):
-        _plan(own_folders, _choose(**second))
+        plan_tiny(own_folders, **second)
     assert read_plan(plan.folder) == plan
-    assert _plan(own_folders, _choose(**first)) == plan
+    assert plan_tiny(own_folders, **first) == plan
 
 
 def test_a_severity_for_points_that_a_reader_drew_is_refused(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset
+    plan_tiny: Callable[..., Plan],
+    names: Callable[[Path], list[str]],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
 ) -> None:
     make_tiny_dataset(own_folders.raw)
     with pytest.raises(InputError, match="not simulated"):
-        _plan(own_folders, _choose(severity=1.0))
-    assert _names(own_folders.preprocessed) == []
+        plan_tiny(own_folders, severity=1.0)
+    assert names(own_folders.preprocessed) == []
 
 
 # Runs that are cut short
@@ -222,6 +220,8 @@ def _fail_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, *, call: i
     ],
 )
 def test_a_run_that_was_cut_short_leaves_nothing_half_and_can_be_repeated(
+    plan_tiny: Callable[..., Plan],
+    names: Callable[[Path], list[str]],
     half_written: Callable[[Path], list[Path]],
     own_folders: DataFolders,
     make_tiny_dataset: MakeDataset,
@@ -236,45 +236,52 @@ def test_a_run_that_was_cut_short_leaves_nothing_half_and_can_be_repeated(
     with monkeypatch.context() as patch:
         _fail_at(patch, module, name, call=3, error=error)
         with pytest.raises(type(error)):
-            _plan(own_folders)
+            plan_tiny(own_folders)
     assert not (folder / "spd_complete.json").exists()
     assert not half_written(own_folders.preprocessed)
     assert not half_written(raw)
     prompts = raw / "promptsTr"
-    assert not prompts.is_dir() or len(_names(prompts)) in (0, 4)
+    assert not prompts.is_dir() or len(names(prompts)) in (0, 4)
     with pytest.raises(InputError, match="not planned"):
         read_plan(folder)
-    assert len(_plan(own_folders).patients) == 4
+    assert len(plan_tiny(own_folders).patients) == 4
 
 
 def test_a_repeated_run_that_is_cut_short_no_longer_looks_complete(
+    plan_tiny: Callable[..., Plan],
     own_folders: DataFolders,
     make_tiny_dataset: MakeDataset,
     fingerprint_in_threads: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_tiny_dataset(own_folders.raw, cases=4)
-    plan = _plan(own_folders)
+    plan = plan_tiny(own_folders)
     _fail_at(monkeypatch, preprocessing, "preprocess_case", call=2, error=OSError("disk full"))
     with pytest.raises(OSError, match="disk full"):
-        _plan(own_folders)
+        plan_tiny(own_folders)
     assert not (plan.folder / "spd_complete.json").exists()
 
 
 def test_bad_input_leaves_an_earlier_plan_as_it_was(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    plan_tiny: Callable[..., Plan],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     make_tiny_dataset(own_folders.raw)
-    plan = _plan(own_folders)
+    plan = plan_tiny(own_folders)
     with pytest.raises(InputError, match="cannot be split into 6 folds"):
-        _plan(own_folders, _choose(folds=6))
+        plan_tiny(own_folders, folds=6)
     assert read_plan(plan.folder) == plan
 
 
 def test_planning_twice_gives_the_same_plan(
-    own_folders: DataFolders, make_tiny_dataset: MakeDataset, fingerprint_in_threads: None
+    plan_tiny: Callable[..., Plan],
+    own_folders: DataFolders,
+    make_tiny_dataset: MakeDataset,
+    fingerprint_in_threads: None,
 ) -> None:
     make_tiny_dataset(own_folders.raw, with_prompts=False)
-    first, second = _plan(own_folders), _plan(own_folders)
+    first, second = plan_tiny(own_folders), plan_tiny(own_folders)
     assert first == second
     assert first.hashes() == second.hashes()

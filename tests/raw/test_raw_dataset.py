@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import SimpleITK as sitk
 from nnunetv2.utilities.utils import get_filenames_of_train_images_and_targets
 
 from spd_bench.errors import InputError
@@ -141,6 +142,7 @@ def test_a_missing_second_channel_is_named(tmp_path: Path) -> None:
         masks=["a.nii.gz", "b.nii.gz"],
         channel_names={"0": "T1", "1": "T2"},
     )
+    sitk.WriteImage(sitk.Image([4, 4, 3], sitk.sitkInt16), str(folder / "imagesTr" / "b_0000.nii.gz"))
     with pytest.raises(InputError, match=r"b_0001\.nii\.gz.*2 channel"):
         read_raw_dataset(folder)
 

@@ -141,12 +141,13 @@ def test_scanner_volumes_are_read_as_simpleitk_reads_them(name: str) -> None:
     assert geometry == VolumeGeometry.of_image(expected)
 
 
-@pytest.mark.parametrize("read", [read_volume, read_geometry])
-def test_a_series_and_colours_are_not_a_volume(tmp_path: Path, read) -> None:  # noqa: ANN001
+def test_a_series_and_colours_are_not_a_volume(tmp_path: Path) -> None:
     series = tmp_path / "series.nii.gz"
     sitk.WriteImage(sitk.Image([4, 4, 3, 2], sitk.sitkInt16), str(series))
     colours = tmp_path / "colours.nii.gz"
     sitk.WriteImage(sitk.Image([4, 4, 3], sitk.sitkVectorUInt8, 3), str(colours))
     for path in (series, colours):
         with pytest.raises(InputError, match="expected one 3D volume"):
-            read(path)
+            read_volume(path)
+    with pytest.raises(InputError, match="expected one 3D volume"):
+        read_geometry(colours)

@@ -1,0 +1,108 @@
+"""The channels of a case: one file each, or several in one file (an RGB image, a four-dimensional volume)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spd_bench.errors import InputError
+from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.header import ImageHeader
+from spd_bench.raw.volumes import read_header, read_image, spacing_file_of_channel, write_image
+
+
+def read_channels(files: Sequence[Path]) -> tuple[NDArray[np.float32], VolumeGeometry]:
+    """Read all channels of a case, the same array as nnU-Net's readers give.
+
+    Args:
+        files: the case's image files in the order of their channel numbers, at least one.
+
+    Returns:
+        Array (C, z, y, x) and the grid that the channels share; C may exceed the number of files.
+
+    Raises:
+        InputError: a file is missing or unreadable, holds NaN or infinity, or differs from the first one in its
+            grid or its number of channels.
+    """
+    first: ImageHeader | None = None
+    arrays = []
+    for file in files:
+        header, voxels = read_image(file, spacing_file_of_channel(file))
+        first = first or header
+        _check_like_first(file, header, first)
+        with np.errstate(over="ignore"):
+            array = voxels.astype(np.float32)
+        bad = np.count_nonzero(~np.isfinite(array))
+        if bad:
+            raise InputError(
+                f"{bad} voxel(s) are NaN or infinite", file=file, remedy="replace them by a value that makes sense"
+            )
+        arrays.append(array)
+    if first is None:
+        msg = "a case has at least one image file"
+        raise ValueError(msg)
+    return np.concatenate(arrays), first.geometry
+
+
+def read_channels_header(files: Sequence[Path]) -> ImageHeader:
+    """The number of channels in all files, and the grid of the first one, from the headers alone.
+
+    Raises:
+        InputError: a file is missing or unreadable.
+    """
+    headers = [read_header(file, spacing_file_of_channel(file)) for file in files]
+    return ImageHeader(channels=sum(header.channels for header in headers), geometry=headers[0].geometry)
+
+
+def write_channel(path: Path, voxels: NDArray[Any], geometry: VolumeGeometry) -> None:
+    """Write one channel ``<case>_<number><ending>`` as :func:`spd_bench.raw.volumes.write_volume` writes a volume."""
+    write_image(path, spacing_file_of_channel(path), voxels, geometry)
+
+
+def packed_files(files: Sequence[Path], *, announced: int) -> tuple[Path, ...]:
+    """Of one file name a channel those that hold all channels, where files hold several; else nothing.
+
+    Args:
+        files: the names that one file a channel would have; only leading ones exist where files hold several.
+        announced: the number of channels of a case.
+
+    Raises:
+        InputError: files hold several channels, but not as many as announced; a file is unreadable.
+    """
+    present = tuple(takewhile(Path.is_file, files))
+    if not present or len(present) >= announced:
+        return ()
+    found = read_channels_header(present).channels
+    if found == len(present):
+        return ()
+    check_number_of_channels(present, found=found, announced=announced)
+    return present
+
+
+def check_number_of_channels(files: Sequence[Path], *, found: int, announced: int) -> None:
+    """Raise InputError unless the files hold as many channels as ``dataset.json`` announces."""
+    if found != announced:
+        raise InputError(
+            f"{found} channel(s) in {len(files)} file(s), but dataset.json announces {announced}",
+            file=files[0],
+            remedy="name every channel in channel_names (RGB has 3, with alpha 4), or save one grey image a channel",
+        )
+
+
+def _check_like_first(file: Path, header: ImageHeader, first: ImageHeader) -> None:
+    difference = first.geometry.difference_to(header.geometry)
+    if difference is not None:
+        raise InputError(
+            f"channel differs from the first one in {difference}", file=file, remedy="resample it to the first"
+        )
+    if header.channels != first.channels:
+        raise InputError(
+            f"{header.channels} channel(s) in this file, but {first.channels} in the first one of the case",
+            file=file,
+            remedy="save all files of a case alike, in colours or in grey",
+        )
