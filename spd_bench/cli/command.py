@@ -12,6 +12,7 @@ from typing import NoReturn
 from spd_bench.errors import InputError
 
 EXIT_OK = 0
+EXIT_INCOMPLETE = 1
 EXIT_INPUT_ERROR = 2
 
 
@@ -26,25 +27,26 @@ def command_parser(*, name: str, description: str, example: str) -> argparse.Arg
 
 
 def run_command(
-    body: Callable[[argparse.Namespace], None],
+    body: Callable[[argparse.Namespace], int | None],
     parser: argparse.ArgumentParser,
     argv: Sequence[str] | None = None,
 ) -> int:
     """Parse ``argv``, run ``body`` and turn a user's mistake into one line and exit status 2.
 
+    ``body`` returns the exit status, None for 0; ``EXIT_INCOMPLETE`` says that some cases are left out.
     ``--debug`` is added to the parser: it shows the traceback of a user's mistake as well.
     """
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if arguments.debug else logging.WARNING, format="%(message)s")
     try:
-        body(arguments)
+        status = body(arguments)
     except InputError as error:
         if arguments.debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR
-    return EXIT_OK
+    return EXIT_OK if status is None else status
 
 
 class _Parser(argparse.ArgumentParser):
