@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from spd_bench.cli.command import command_parser
 from spd_bench.datasets import DatasetInfo
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
-from spd_bench.raw.conversion import convert_release
+from spd_bench.raw.conversion import Conversion, convert_release
 from spd_bench.raw.conversion_report import report_lines, write_case_table
 from spd_bench.raw.release import Release
 
@@ -38,8 +38,24 @@ def conversion_parser(*, dataset: DatasetInfo, description: str) -> argparse.Arg
     return parser
 
 
-def convert(release: Release, arguments: argparse.Namespace) -> int:
+def check_source(source: Path) -> None:
+    """Raise InputError where a release's folder does not exist."""
+    if not source.is_dir():
+        raise InputError("no such folder", file=source, remedy="give the folder that the release was unpacked to")
+
+
+def convert(
+    release: Release,
+    arguments: argparse.Namespace,
+    *,
+    remarks: Callable[[Conversion], Sequence[str]] = lambda _: (),
+) -> int:
     """Convert, print the report and, on standard error, every case that could not be converted.
+
+    Args:
+        release: how the release is laid out and read.
+        arguments: what :func:`conversion_parser` parsed.
+        remarks: the release's own lines for the end of the report, such as what is left out on purpose.
 
     Returns:
         The exit status: 0, or 1 where a case failed.
@@ -48,7 +64,7 @@ def convert(release: Release, arguments: argparse.Namespace) -> int:
     print(folders.describe())
     folder = folders.raw / _folder_name(arguments.dataset)
     conversion = convert_release(release, source=arguments.source, folder=folder, jobs=arguments.jobs, progress=_bar)
-    print("\n".join(report_lines(conversion)))
+    print("\n".join([*report_lines(conversion), *remarks(conversion)]))
     if conversion.records:
         print(f"written: {conversion.folder}\n  one row a case: {write_case_table(conversion)}")
     for fault in conversion.faults:
@@ -57,6 +73,12 @@ def convert(release: Release, arguments: argparse.Namespace) -> int:
         print(f"{len(conversion.faults)} case(s) failed; correct them and run the same command again", file=sys.stderr)
         return EXIT_SOME_FAILED
     return 0
+
+
+def left_out(test_cases: Sequence[str]) -> str:
+    """The remark on cases that have no labels on purpose."""
+    shown = ", ".join(test_cases) if len(test_cases) < 4 else f"{test_cases[0]} to {test_cases[-1]}"
+    return f"left out: {len(test_cases)} test case(s) without published labels ({shown})"
 
 
 def _folder_name(dataset: str) -> str:

@@ -155,7 +155,8 @@ def _claim(folder: Path, release: Release, expected: set[str]) -> None:
     present = {path.name.removesuffix(FILE_ENDING) for path in (folder / LABELS).glob(f"*{FILE_ENDING}")}
     foreign = sorted(present - expected)
     if foreign:
-        raise InputError(f"case {foreign[0]} there is not of this release", file=folder, remedy=_MOVE_AWAY)
+        remedy = f"remove that case's files, {_MOVE_AWAY}"
+        raise InputError(f"case {foreign[0]} there is not of this release", file=folder, remedy=remedy)
     settings = read_settings(folder)
     wanted = as_json(release.settings)
     if settings is None and present:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from spd_bench.raw.conversion_records import RECORDS, Record
 from spd_bench.storage import atomic_path
 
 TABLE = "cases.csv"
+_NUMBER = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?")
 
 
 def case_table(records: Mapping[str, Record]) -> pd.DataFrame:
@@ -60,7 +61,8 @@ def report_lines(conversion: Conversion) -> list[str]:
     table = case_table(conversion.records)
     voxels = (table["slices"] * table["rows"] * table["columns"]).sum()
     lines = [
-        f"cases: {len(table)} of {table['patient'].nunique()} patients ({len(conversion.skipped)} were there already)",
+        f"cases: {len(table)} of {table['patient'].nunique()} patients ({len(conversion.skipped)} were there already)"
+        + (f", {len(conversion.faults)} failed" if conversion.faults else ""),
         f"slices: {table['slices'].sum()} ({_range(table['slices'])} a case),"
         f" {table['target_slices'].sum() / table['slices'].sum():.1%} of them with target",
         f"target: {table['target_voxels'].sum() / voxels:.3%} of the voxels, {_range(table['target_ml'])} ml a case,"
@@ -85,10 +87,22 @@ def _points_line(table: pd.DataFrame) -> str:
 
 
 def _repair_lines(records: Mapping[str, Record]) -> list[str]:
-    cases = Counter(repair for record in records.values() for repair in record["repairs"])
-    if not cases:
+    """One line a kind of repair: sentences that differ in their numbers alone are of one kind."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for case, record in sorted(records.items()):
+        for repair in record["repairs"]:
+            kinds.setdefault(_NUMBER.sub("#", repair), []).append((case, repair))
+    if not kinds:
         return ["repaired: nothing"]
-    return ["repaired:", *(f"  {number} case(s): {repair}" for repair, number in cases.most_common())]
+    most_first = sorted(kinds.values(), key=len, reverse=True)
+    return ["repaired (each case's own line is in the table):", *map(_repair_line, most_first)]
+
+
+def _repair_line(occurrences: list[tuple[str, str]]) -> str:
+    case, first = occurrences[0]
+    cases = len({case for case, _ in occurrences})
+    alike = len({repair for _, repair in occurrences}) == 1
+    return f"  {cases} case(s): {first}" if alike else f"  {cases} case(s), {case} for one: {first}"
 
 
 def _range(values: pd.Series) -> str:

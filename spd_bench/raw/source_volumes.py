@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.nifti_grid import nifti_grid
 from spd_bench.raw.volumes import read_volume
 
-_LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0])
-_SPACING_TOLERANCE = 1e-3
-_AFFINE_TOLERANCE_MM = 0.1
+_LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_PLACE_TOLERANCE_MM = 0.1
+# A stack's slices are thicker than its pixels by more than this; below, the voxel size does not tell the axis.
+_THICKER = 1.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,46 +33,79 @@ class SourceVolume:
         voxels: (z, y, x) in the file's own type.
         geometry: its grid, repaired where the header contradicts itself.
         repairs: what was repaired and why, one sentence each.
+        oriented: whether the file says at all how the volume lies in the patient.
+        file: where it was read from, for messages.
     """
 
     voxels: NDArray[Any]
     geometry: VolumeGeometry
     repairs: tuple[str, ...] = ()
+    oriented: bool = True
+    file: Path | None = None
 
 
 def read_source_volume(path: Path) -> SourceVolume:
-    """Read a volume; where a NIfTI affine and ``pixdim`` disagree on the voxel size, ``pixdim`` is right.
+    """Read a volume; a NIfTI header that contradicts itself is repaired by :func:`nifti_grid`'s rules.
 
-    The files of EMIDEC and ACDC have an affine of 1 mm and the true size in ``pixdim`` alone
-    (nnU-Net's issue 2741); whatever trusts the affine then measures wrong distances.
+    NIfTI files are read by nibabel alone: ITK refuses axes that are not quite orthogonal, and fills truncated
+    files up with zeros.
 
     Raises:
-        InputError: as :func:`spd_bench.raw.volumes.read_volume`.
+        InputError: the file is missing, empty, truncated or unreadable, holds anything but one 3D volume of
+            numbers, or a header that cannot be repaired.
     """
-    voxels, geometry = read_volume(path)
     if not path.name.endswith((".nii", ".nii.gz")):
-        return SourceVolume(voxels=voxels, geometry=geometry)
-    repaired, repairs = _repaired_geometry(path, geometry)
-    return SourceVolume(voxels=voxels, geometry=repaired, repairs=repairs)
+        voxels, geometry = read_volume(path)
+        return SourceVolume(voxels=voxels, geometry=geometry, file=path)
+    if not path.is_file():
+        raise InputError("image file not found", file=path, remedy="check the path")
+    voxels, header = _read_nifti(path)
+    grid = nifti_grid(header, file=path)
+    return SourceVolume(voxels=voxels, geometry=grid.geometry, repairs=grid.repairs, oriented=grid.oriented, file=path)
 
 
-def on_grid_of(label: SourceVolume, image: SourceVolume, *, file: Path) -> SourceVolume:
-    """The label on its image's grid: headers that differ by rounding are taken for the image's.
+def check_finite(volume: SourceVolume) -> None:
+    """Raise InputError where an image holds NaN or infinity, which nnU-Net refuses for the whole dataset."""
+    if not np.issubdtype(volume.voxels.dtype, np.floating):
+        return
+    bad = volume.voxels.size - int(np.count_nonzero(np.isfinite(volume.voxels)))
+    if bad:
+        raise InputError(
+            f"{bad} voxel(s) are NaN or infinite", file=volume.file, remedy="replace them by a value that makes sense"
+        )
+
+
+def on_grid_of(
+    label: SourceVolume,
+    image: SourceVolume,
+    *,
+    file: Path,
+    remedy: str = "check that both files belong to one case; resample one onto the other",
+) -> SourceVolume:
+    """The label on its image's grid, voxel by voxel; nothing is resampled.
+
+    Headers that differ by rounding are taken for the image's; a label whose axes are stored in another order is
+    turned; a label that says nothing about orientation follows its image.
 
     Raises:
         InputError: shape or spacing differ, or the grids lie more than 0.1 mm apart.
     """
-    difference = label.geometry.difference_to(image.geometry)
+    if label.geometry.difference_to(image.geometry) is None:
+        return replace(label, geometry=image.geometry)
+    if label.oriented and image.oriented:
+        turned = _with_axes(label, io_orientation(_ras_affine(image.geometry)), "its image's axes")
+    else:
+        turned = label
+    difference = turned.geometry.difference_to(image.geometry)
     if difference is None:
-        return label
-    if label.geometry.shape != image.geometry.shape or _apart(label.geometry, image.geometry) > _AFFINE_TOLERANCE_MM:
-        raise InputError(
-            f"not on the grid of its image: {difference}",
-            file=file,
-            remedy="check that both files belong to one case; resample one onto the other",
-        )
-    note = f"label header differs from the image's by rounding ({difference}): the image's is taken"
-    return replace(label, geometry=image.geometry, repairs=(*label.repairs, note))
+        return replace(turned, geometry=image.geometry)
+    if _same_sizes(turned, image) and not turned.oriented:
+        note = "says nothing about orientation: its image's is taken, voxel by voxel"
+    elif turned.geometry.shape == image.geometry.shape and _apart(turned, image) <= _PLACE_TOLERANCE_MM:
+        note = f"header differs from the image's by rounding ({difference}): the image's is taken"
+    else:
+        raise InputError(f"not on the grid of its image: {difference}", file=file, remedy=remedy)
+    return replace(turned, geometry=image.geometry, oriented=image.oriented, repairs=(*turned.repairs, note))
 
 
 def to_axial(volume: SourceVolume) -> SourceVolume:
@@ -75,40 +113,97 @@ def to_axial(volume: SourceVolume) -> SourceVolume:
 
     The axes are taken from the direction cosines, never from the index: KiTS stores its slices along the
     first axis of a NIfTI file, others along the last.
+
+    Raises:
+        InputError: the file does not say how the volume lies in the patient.
     """
-    image = sitk.GetImageFromArray(volume.voxels)
-    volume.geometry.apply_to(image)
-    code = sitk.DICOMOrientImageFilter_GetOrientationFromDirectionCosines(volume.geometry.direction)
-    if code == "LPS":
+    if not volume.oriented:
+        raise InputError(
+            "no orientation in the header, so the axial axis is unknown",
+            file=volume.file,
+            remedy="set the file's qform or sform, or take the file from the release again",
+        )
+    return _with_axes(volume, axcodes2ornt("LPS"), "LPS: axial slices first")
+
+
+def to_stack(volume: SourceVolume) -> SourceVolume:
+    """The same voxels with the slices as they were acquired first: the axis along which voxels are thickest.
+
+    Short-axis stacks of the heart are oblique, so the axial axis is not theirs. The file's own order stays where
+    no axis is clearly thicker than the others, and the other two axes keep their order and direction.
+    """
+    spacing = volume.geometry.spacing
+    thickest = int(np.argmax(spacing))
+    others = [axis for axis in range(3) if axis != thickest]
+    if thickest == 0 or spacing[thickest] < _THICKER * max(spacing[axis] for axis in others):
         return volume
-    oriented = sitk.DICOMOrient(image, "LPS")
-    return SourceVolume(
-        voxels=sitk.GetArrayFromImage(oriented),
-        geometry=VolumeGeometry.of_image(oriented),
-        repairs=(*volume.repairs, f"axes {code} reordered to LPS: axial slices first (nothing resampled)"),
+    current = io_orientation(_ras_affine(volume.geometry))
+    # Orientations count axes (x, y, z), arrays (z, y, x).
+    wanted = current[[2 - axis for axis in reversed((thickest, *others))]]
+    return _with_axes(volume, wanted, "the thickest axis first: it runs through the slices")
+
+
+def _read_nifti(path: Path) -> tuple[NDArray[Any], Any]:
+    try:
+        image: Any = nib.load(path, mmap=False)
+        voxels = np.asarray(image.dataobj)
+    except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise InputError(
+            f"image cannot be read ({reason})",
+            file=path,
+            remedy="download or unpack it again; it may be truncated, or not what its suffix says",
+        ) from error
+    # Some writers count a single time point as a fourth axis.
+    shape = voxels.shape[:3] if set(voxels.shape[3:]) <= {1} else voxels.shape
+    if len(shape) != 3 or not np.issubdtype(voxels.dtype, np.number) or np.iscomplexobj(voxels):
+        raise InputError(
+            f"expected one 3D volume of numbers, got {voxels.dtype} of shape {voxels.shape}",
+            file=path,
+            remedy="split it into one 3D file a channel",
+        )
+    native = voxels.reshape(shape, order="F").astype(voxels.dtype.newbyteorder("="), copy=False)
+    return np.ascontiguousarray(native.T), image.header
+
+
+def _with_axes(volume: SourceVolume, wanted: NDArray[Any], name: str) -> SourceVolume:
+    """The volume with its axes permuted and flipped to a nibabel orientation."""
+    affine = _ras_affine(volume.geometry)
+    current = io_orientation(affine)
+    if np.array_equal(current, wanted):
+        return volume
+    transform = ornt_transform(current, wanted)
+    voxels = apply_orientation(volume.voxels.T, transform)
+    turned = _LPS_OF_RAS @ affine @ inv_ornt_aff(transform, volume.voxels.T.shape)
+    sizes = np.linalg.norm(turned[:3, :3], axis=0)
+    x, y, z = voxels.shape
+    geometry = VolumeGeometry(
+        shape=(z, y, x),
+        spacing=(float(sizes[2]), float(sizes[1]), float(sizes[0])),
+        origin=(float(turned[0, 3]), float(turned[1, 3]), float(turned[2, 3])),
+        direction=tuple((turned[:3, :3] / sizes).ravel().tolist()),
+    )
+    note = f"axes {''.join(nib.orientations.ornt2axcodes(current))} reordered to {name} (nothing resampled)"
+    return replace(volume, voxels=voxels.T, geometry=geometry, repairs=(*volume.repairs, note))
+
+
+def _ras_affine(geometry: VolumeGeometry) -> NDArray[np.float64]:
+    affine = np.eye(4)
+    affine[:3, :3] = geometry.index_to_mm
+    affine[:3, 3] = geometry.origin
+    return _LPS_OF_RAS @ affine
+
+
+def _same_sizes(first: SourceVolume, second: SourceVolume) -> bool:
+    return first.geometry.shape == second.geometry.shape and np.allclose(
+        first.geometry.spacing, second.geometry.spacing, rtol=1e-3
     )
 
 
-def _repaired_geometry(path: Path, geometry: VolumeGeometry) -> tuple[VolumeGeometry, tuple[str, ...]]:
-    header: Any = nib.Nifti1Image.from_filename(path).header
-    affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-    zooms = np.asarray(header.get_zooms()[:3], dtype=np.float64)
-    columns = np.linalg.norm(affine[:3, :3], axis=0)
-    if np.allclose(columns, zooms, rtol=_SPACING_TOLERANCE) or not (columns.all() and zooms.all()):
-        return geometry, ()
-    direction = _LPS_OF_RAS @ (affine[:3, :3] / columns)
-    repaired = VolumeGeometry(
-        shape=geometry.shape,
-        spacing=(float(zooms[2]), float(zooms[1]), float(zooms[0])),
-        origin=tuple(_LPS_OF_RAS @ affine[:3, 3]),
-        direction=tuple(direction.ravel()),
+def _apart(first: SourceVolume, second: SourceVolume) -> float:
+    """The largest distance in mm between the same corner voxel of two grids of one shape."""
+    corners = np.array(np.meshgrid(*((0, size - 1) for size in first.geometry.shape), indexing="ij")).reshape(3, -1).T
+    difference = first.geometry.voxel_to_lps(corners.astype(float)) - second.geometry.voxel_to_lps(
+        corners.astype(float)
     )
-    shown = " x ".join(f"{value:g}" for value in columns), " x ".join(f"{value:g}" for value in zooms)
-    return repaired, (f"affine says {shown[0]} mm but pixdim {shown[1]} mm: affine rebuilt from pixdim",)
-
-
-def _apart(first: VolumeGeometry, second: VolumeGeometry) -> float:
-    """The largest distance in mm between the same corner voxel of two grids."""
-    corners = np.array(np.meshgrid(*((0, size - 1) for size in first.shape), indexing="ij")).reshape(3, -1).T
-    difference = first.voxel_to_lps(corners.astype(float)) - second.voxel_to_lps(corners.astype(float))
     return float(np.linalg.norm(difference, axis=1).max())
