@@ -68,6 +68,7 @@ def write_record(
             "case": case.case,
             "patient": case.patient,
             "source": _source_files(case, source),
+            "choices": dict(case.choices),
             "written": {file.relative_to(folder).as_posix(): sha256_of_file(file) for file in written},
             "repairs": list(converted.repairs),
             "statistics": _statistics(converted),
@@ -81,7 +82,7 @@ def is_converted(case: ReleaseCase, *, source: Path, folder: Path) -> bool:
     if not file.is_file():
         return False
     record = read_json(file)
-    if record["source"] != _source_files(case, source):
+    if record["source"] != _source_files(case, source) or record["choices"] != dict(case.choices):
         return False
     return all(
         (folder / name).is_file() and sha256_of_file(folder / name) == sha256

@@ -7,7 +7,7 @@ A conversion script describes its release by a class with the shape of :class:`R
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,11 +26,13 @@ class ReleaseCase:
         case: the id it gets in the raw dataset.
         patient: the patient it was taken from; splits keep a patient's cases together.
         files: role ("image", "label", ...) -> the files that the case is read from.
+        choices: the user's decisions about this case alone; a case is converted again when they change.
     """
 
     case: str
     patient: str
     files: Mapping[str, tuple[Path, ...]]
+    choices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def all_files(self) -> tuple[Path, ...]:
