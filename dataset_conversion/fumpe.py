@@ -23,9 +23,9 @@ from spd_bench.cli.command import run_command
 from spd_bench.cli.convert import conversion_parser, convert
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
-from spd_bench.raw.mask_order import Decision
-from spd_bench.raw.mask_placements import AXES, ORDERS
-from spd_bench.raw.release import ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.cases import ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.mask_order import Decision
+from spd_bench.raw.release.mask_placements import AXES, ORDERS
 
 EVERY_CASE = ""
 _WIDE_INTERVAL_MM = 3.0

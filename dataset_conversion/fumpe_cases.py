@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.dicom_headers import SliceHeader, read_headers
-from spd_bench.raw.dicom_series import read_series
-from spd_bench.raw.mask_order import Decision, place_mask
-from spd_bench.raw.mat_masks import read_mat_mask
-from spd_bench.raw.source_volumes import SourceVolume, check_finite, on_grid_of, read_source_volume, to_axial
-from spd_bench.raw.target_mask import LabelValues, target_mask
+from spd_bench.raw.release.dicom_headers import SliceHeader, read_headers
+from spd_bench.raw.release.dicom_series import read_series
+from spd_bench.raw.release.mask_order import Decision, place_mask
+from spd_bench.raw.release.mat_masks import read_mat_mask
+from spd_bench.raw.release.source_volumes import SourceVolume, check_finite, on_grid_of, read_source_volume, to_axial
+from spd_bench.raw.release.target_mask import LabelValues, target_mask
 
 _ONE_VALUE = LabelValues(target=None)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spd_bench.errors import InputError
-from spd_bench.raw.dicom_headers import dicom_files, image_uids
-from spd_bench.raw.release import CaseFault
+from spd_bench.raw.release.cases import CaseFault
+from spd_bench.raw.release.dicom_headers import dicom_files, image_uids
 
 SCANS, MASKS = "CT_scans", "GroundTruth"
 IMAGES, LABELS = "imagesTr", "labelsTr"

@@ -24,10 +24,10 @@ from spd_bench.cli.command import run_command
 from spd_bench.cli.convert import check_source, conversion_parser, convert, left_out
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
-from spd_bench.raw.labelled_volumes import read_labelled_volumes
-from spd_bench.raw.release import CaseFault, ConvertedCase, FoundCases, ReleaseCase
-from spd_bench.raw.source_volumes import to_axial
-from spd_bench.raw.target_mask import LabelValues
+from spd_bench.raw.release.cases import CaseFault, ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.labelled_volumes import read_labelled_volumes
+from spd_bench.raw.release.source_volumes import to_axial
+from spd_bench.raw.release.target_mask import LabelValues
 
 # The challenge's own hierarchical classes over 1 kidney, 2 tumour, 3 cyst.
 TARGETS = MappingProxyType({"kidney_and_mass": (1, 2, 3), "mass": (2, 3), "tumour": (2,)})

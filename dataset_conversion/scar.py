@@ -14,10 +14,10 @@ from spd_bench.cli.command import run_command
 from spd_bench.cli.convert import check_source, conversion_parser, convert, left_out
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
-from spd_bench.raw.conversion import Conversion
-from spd_bench.raw.pattern_release import PatternRelease
-from spd_bench.raw.pattern_settings import TEXT, PatternSettings, read_pattern_settings
-from spd_bench.raw.text_fields import write_text_table
+from spd_bench.raw.release.conversion import Conversion
+from spd_bench.raw.release.pattern_release import PatternRelease
+from spd_bench.raw.release.pattern_settings import TEXT, PatternSettings, read_pattern_settings
+from spd_bench.raw.release.text_fields import write_text_table
 
 LAYOUTS: Mapping[str, PatternSettings] = MappingProxyType(
     {

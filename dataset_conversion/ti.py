@@ -19,10 +19,10 @@ from spd_bench.cli.convert import conversion_parser, convert
 from spd_bench.datasets import DATASETS
 from spd_bench.prompts.points import PointPrompts
 from spd_bench.prompts.trace_flips import FLIP_AXES
-from spd_bench.raw.release import ConvertedCase, FoundCases, ReleaseCase
-from spd_bench.raw.slice_direction import slices_first
-from spd_bench.raw.source_volumes import check_finite, on_grid_of, read_source_volume
-from spd_bench.raw.target_mask import LabelValues, target_mask
+from spd_bench.raw.release.cases import ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.slice_direction import slices_first
+from spd_bench.raw.release.source_volumes import check_finite, on_grid_of, read_source_volume
+from spd_bench.raw.release.target_mask import LabelValues, target_mask
 
 VALUES = LabelValues(target=(1, 2), others=(3, 4, 5, 6))
 """1 abnormal TI, 2 normal TI, 3 and 4 colon, 6 appendix; 5 is not used."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dataset_conversion.ti_names import TRACE_FORMS, TiName, read_name
 from spd_bench.errors import InputError
-from spd_bench.raw.release import CaseFault, FoundCases, ReleaseCase
+from spd_bench.raw.release.cases import CaseFault, FoundCases, ReleaseCase
 
 logger = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from spd_bench.cli.command import command_parser
 from spd_bench.datasets import DatasetInfo
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
-from spd_bench.raw.conversion import Conversion, convert_release
-from spd_bench.raw.conversion_report import report_lines, write_case_table
-from spd_bench.raw.release import Release
+from spd_bench.raw.release.cases import Release
+from spd_bench.raw.release.conversion import Conversion, convert_release
+from spd_bench.raw.release.report import report_lines, write_case_table
 
 EXIT_SOME_FAILED = 1
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.formats import FORMATS
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.images.formats import FORMATS
 from spd_bench.raw.volumes import read_volume
 
 # Longest first, so that a case of a.nii.gz is "a"; a case may hold dots itself.

@@ -12,7 +12,7 @@ from spd_bench.inspection.summary import listed, spread
 from spd_bench.inspection.view import DatasetView
 from spd_bench.prompts.points import SUFFIX
 from spd_bench.raw.dataset import PROMPTS
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 
 _PATIENTS_A_FOLD = 3
 _CT_MAXIMUM = 4000.0

@@ -13,7 +13,7 @@ from spd_bench.inspection.duplicates import VoxelHashes
 from spd_bench.models.prompt_quality import PromptQuality, prompt_quality
 from spd_bench.planning.grid import resize_masks
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 
 
 @dataclass(frozen=True, kw_only=True)

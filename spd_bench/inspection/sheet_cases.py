@@ -16,7 +16,7 @@ from spd_bench.inspection.summary import planes, target_name
 from spd_bench.inspection.tiles import CaseSlices, Tile, case_tiles, evenly
 from spd_bench.inspection.view import DatasetView
 from spd_bench.raw.dataset import RawCase
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 
 Progress = Callable[[Iterable[RawCase]], Iterable[RawCase]]
 CT_WINDOW = (-160.0, 240.0)

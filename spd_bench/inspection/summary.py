@@ -14,7 +14,7 @@ from spd_bench.inspection.figures import CaseFigures, PointFigures
 from spd_bench.inspection.orientation import slice_plane
 from spd_bench.inspection.view import DatasetView
 from spd_bench.models.prompt_quality import PromptQuality
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 
 Fact = tuple[str, str]
 _OBLIQUE_DEGREES = 0.5

@@ -14,7 +14,7 @@ from spd_bench.planning.settings import PlanSettings
 from spd_bench.raw.channels import read_channels_header
 from spd_bench.raw.dataset import RawCase, RawDataset
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 
 
 @dataclass(frozen=True, kw_only=True)

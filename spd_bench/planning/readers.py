@@ -12,7 +12,7 @@ from nnunetv2.imageio.simpleitk_reader_writer import SimpleITKIO
 from nnunetv2.imageio.tif_reader_writer import Tiff3DIO
 
 from spd_bench.raw.channels import read_channels_header
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 
 
 def reader_of(dataset_json: Mapping[str, Any], files: Mapping[str, Any]) -> type[BaseReaderWriter]:

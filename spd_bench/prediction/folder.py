@@ -11,7 +11,7 @@ from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredic
 from spd_bench.prompts.points import SUFFIX, write_prompts
 from spd_bench.raw.channels import check_number_of_channels, packed_files
 from spd_bench.raw.dataset import check_case_name
-from spd_bench.raw.formats import ending_for_fractions
+from spd_bench.raw.images.formats import ending_for_fractions
 from spd_bench.raw.volumes import write_volume
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.header import ImageHeader
+from spd_bench.raw.images.header import ImageHeader
 from spd_bench.raw.volumes import read_header, read_image, spacing_file_of_channel, write_image
 
 

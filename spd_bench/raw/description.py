@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spd_bench.errors import InputError
-from spd_bench.raw.formats import FORMATS
+from spd_bench.raw.images.formats import FORMATS
 from spd_bench.storage import read_json
 
 REQUIRED_KEYS = ("channel_names", "labels", "numTraining", "file_ending")

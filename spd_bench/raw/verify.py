@@ -20,7 +20,7 @@ from spd_bench.prompts.points import SUFFIX, read_prompts
 from spd_bench.raw.channels import check_number_of_channels, read_channels, read_channels_header
 from spd_bench.raw.dataset import PROMPTS, RawCase, RawDataset
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.planes import is_plane
+from spd_bench.raw.images.planes import is_plane
 from spd_bench.raw.volumes import read_volume, spacing_file_of_case, spacing_file_of_channel
 
 logger = logging.getLogger(__name__)

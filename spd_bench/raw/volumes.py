@@ -17,9 +17,9 @@ import nibabel as nib
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.formats import ending_of, format_of
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.header import ImageHeader
+from spd_bench.raw.images.formats import ending_of, format_of
+from spd_bench.raw.images.header import ImageHeader
 from spd_bench.storage import atomic_path
 
 _CHANNEL_NUMBER = len("_0000")

@@ -13,8 +13,8 @@ from spd_bench.prompts.points import PointPrompts, read_prompts, write_prompts
 from spd_bench.raw.channels import write_channel
 from spd_bench.raw.dataset import LABELS, check_case_name, image_path, label_path, prompt_path
 from spd_bench.raw.description import read_description
-from spd_bench.raw.formats import FORMATS
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.images.formats import FORMATS
 from spd_bench.raw.volumes import write_volume
 from spd_bench.storage import write_json
 

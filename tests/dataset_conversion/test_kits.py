@@ -393,7 +393,13 @@ def test_the_command_in_two_processes(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "nnUNet_raw": str(tmp_path / "raw")}
     command = [sys.executable, "-m", "dataset_conversion.kits", str(root), "--jobs", "2"]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False
+        command,
+        cwd=Path(__file__).parents[2],
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     assert done.returncode == 1, done.stderr
     assert "failed: case_00001: image cannot be read" in done.stderr

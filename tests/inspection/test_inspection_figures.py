@@ -5,7 +5,7 @@ import pytest
 
 from spd_bench.inspection.figures import on_slices, point_figures, target_figures
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.planes import plane_geometry
+from spd_bench.raw.images.planes import plane_geometry
 
 
 def _mask(seed: int, shape: tuple[int, int, int] = (4, 5, 6)) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from spd_bench.raw.release import ConvertedCase
-from spd_bench.raw.source_volumes import SourceVolume, check_finite, on_grid_of, read_source_volume
-from spd_bench.raw.target_mask import LabelValues, target_mask
+from spd_bench.raw.release.cases import ConvertedCase
+from spd_bench.raw.release.source_volumes import SourceVolume, check_finite, on_grid_of, read_source_volume
+from spd_bench.raw.release.target_mask import LabelValues, target_mask
 
 
 def read_labelled_volumes(

@@ -13,11 +13,11 @@ from nnunetv2.experiment_planning.verify_dataset_integrity import verify_dataset
 
 from spd_bench.errors import InputError
 from spd_bench.prompts.points import PointPrompts
-from spd_bench.raw.conversion import Conversion, convert_release
-from spd_bench.raw.conversion_report import report_lines, write_case_table
 from spd_bench.raw.dataset import read_raw_dataset
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.release import CaseFault, ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.cases import CaseFault, ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.conversion import Conversion, convert_release
+from spd_bench.raw.release.report import report_lines, write_case_table
 from spd_bench.raw.verify import verify_raw_dataset
 from spd_bench.raw.volumes import read_volume
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from spd_bench.errors import InputError
-from spd_bench.raw.labelled_volumes import read_labelled_volumes
-from spd_bench.raw.pattern_settings import LABEL, SLICES, TEXT, PatternSettings
-from spd_bench.raw.release import CaseFault, ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.cases import CaseFault, ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.labelled_volumes import read_labelled_volumes
+from spd_bench.raw.release.pattern_settings import LABEL, SLICES, TEXT, PatternSettings
 
 # What macOS adds to archives: copies of every name that hold no data.
 _MAC_FOLDER = "__MACOSX"

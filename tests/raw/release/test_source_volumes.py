@@ -11,7 +11,14 @@ import SimpleITK as sitk
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.source_volumes import SourceVolume, check_finite, on_grid_of, read_source_volume, to_axial, to_stack
+from spd_bench.raw.release.source_volumes import (
+    SourceVolume,
+    check_finite,
+    on_grid_of,
+    read_source_volume,
+    to_axial,
+    to_stack,
+)
 
 VOXELS = np.random.default_rng(0).integers(-500, 500, (3, 4, 5)).astype(np.int16)
 GEOMETRY = VolumeGeometry(shape=(3, 4, 5), spacing=(8.0, 1.5, 0.75), origin=(10.0, -20.0, 30.0))

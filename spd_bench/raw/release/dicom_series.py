@@ -18,8 +18,8 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.dicom_headers import SliceHeader
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.release.dicom_headers import SliceHeader
 
 # Positions are often rounded to 0.1 mm, which at 0.5 mm between slices is a fifth.
 _STEP_TOLERANCE = 0.2

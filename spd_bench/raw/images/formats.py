@@ -13,9 +13,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spd_bench.raw import itk_images, natural_images, tiff_images
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.header import ImageHeader
+from spd_bench.raw.images import itk_images, natural_images, tiff_images
+from spd_bench.raw.images.header import ImageHeader
 
 
 @dataclass(frozen=True, kw_only=True)

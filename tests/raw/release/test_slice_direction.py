@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.slice_direction import slices_first
-from spd_bench.raw.source_volumes import SourceVolume, read_source_volume
+from spd_bench.raw.release.slice_direction import slices_first
+from spd_bench.raw.release.source_volumes import SourceVolume, read_source_volume
 
 # Columns: the direction and size of a step along i, j, k, in RAS.
 AXIAL = np.diag([-0.8, -0.9, 5.0])

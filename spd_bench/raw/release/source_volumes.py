@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.nifti_grid import nifti_grid
+from spd_bench.raw.release.nifti_grid import nifti_grid
 from spd_bench.raw.volumes import read_volume
 
 _LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -12,10 +12,10 @@ import SimpleITK as sitk
 
 from spd_bench.errors import InputError
 from spd_bench.phantoms.registry import make_phantom
-from spd_bench.raw.mask_order import Decision, clear_placement, place_mask, scored_placements
-from spd_bench.raw.mask_placements import AXES, Placement, possible_placements
+from spd_bench.raw.release.mask_order import Decision, clear_placement, place_mask, scored_placements
+from spd_bench.raw.release.mask_placements import AXES, Placement, possible_placements
 
-DATA = Path(os.environ.get("SPD_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+DATA = Path(os.environ.get("SPD_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 FILE = Path("PAT001.mat")
 GENERATOR = np.random.default_rng(7)
 

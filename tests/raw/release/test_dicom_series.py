@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk
 
 from spd_bench.errors import InputError
-from spd_bench.raw.dicom_headers import dicom_files, image_uids, natural_key, read_headers
-from spd_bench.raw.dicom_series import DicomVolume, read_series
+from spd_bench.raw.release.dicom_headers import dicom_files, image_uids, natural_key, read_headers
+from spd_bench.raw.release.dicom_series import DicomVolume, read_series
 
 TURN = np.deg2rad(20.0)
 OBLIQUE = (1.0, 0.0, 0.0, 0.0, np.cos(TURN), np.sin(TURN))

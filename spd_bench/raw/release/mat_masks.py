@@ -11,7 +11,7 @@ from scipy.io import loadmat
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.source_volumes import SourceVolume
+from spd_bench.raw.release.source_volumes import SourceVolume
 
 
 def read_mat_mask(path: Path, *, key: str = "Mask") -> SourceVolume:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.header import ImageHeader
-from spd_bench.raw.planes import plane_geometry
+from spd_bench.raw.images.header import ImageHeader
+from spd_bench.raw.images.planes import plane_geometry
 
 _COLOURS = (3, 4)
 _LARGEST = {".png": 2**16 - 1, ".bmp": 2**8 - 1}

@@ -1,6 +1,6 @@
 """Convert a release into an nnU-Net raw dataset, case by case, so that it can be stopped and taken up again.
 
-A case's record (:mod:`spd_bench.raw.conversion_records`) is written last, so that a case that has one is whole.
+A case's record (:mod:`spd_bench.raw.release.records`) is written last, so that a case that has one is whole.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.conversion_records import (
+from spd_bench.raw.dataset import LABELS, check_case_name, image_path, label_path, prompt_path
+from spd_bench.raw.release.cases import CaseFault, ConvertedCase, Release, ReleaseCase
+from spd_bench.raw.release.records import (
     SLICE_AXIS,
     Record,
     as_json,
@@ -29,8 +31,6 @@ from spd_bench.raw.conversion_records import (
     write_record,
     write_settings,
 )
-from spd_bench.raw.dataset import LABELS, check_case_name, image_path, label_path, prompt_path
-from spd_bench.raw.release import CaseFault, ConvertedCase, Release, ReleaseCase
 from spd_bench.raw.writer import RawDatasetWriter
 
 FILE_ENDING = ".nii.gz"

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from spd_bench.errors import InputError
-from spd_bench.raw.nifti_grid import NiftiGrid, nifti_grid
+from spd_bench.raw.release.nifti_grid import NiftiGrid, nifti_grid
 
 SHAPE = (7, 6, 5)
 ZOOMS = np.array([1.5, 0.75, 8.0])

@@ -1,7 +1,7 @@
 """What a release of a dataset is: which cases lie in it, and how one of them is read.
 
 A conversion script describes its release by a class with the shape of :class:`Release`;
-:mod:`spd_bench.raw.conversion` does the rest.
+:mod:`spd_bench.raw.release.conversion` does the rest.
 """
 
 from __future__ import annotations

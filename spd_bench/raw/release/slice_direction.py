@@ -9,7 +9,7 @@ import SimpleITK as sitk
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.source_volumes import SourceVolume, to_stack
+from spd_bench.raw.release.source_volumes import SourceVolume, to_stack
 
 # The patient's axis (of x, y, z in LPS) across each plane, and the order of axes that puts it last in x, y, z.
 _PLANES = {"sagittal": (0, "PIR"), "coronal": (1, "LIP"), "axial": (2, "LPS")}

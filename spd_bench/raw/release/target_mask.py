@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.source_volumes import SourceVolume
+from spd_bench.raw.release.source_volumes import SourceVolume
 
 # Labels stored as scaled integers come back a little off.
 _WHOLE_TOLERANCE = 1e-3

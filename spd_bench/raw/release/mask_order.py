@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from spd_bench.errors import InputError
-from spd_bench.raw.mask_placements import AXES, ORDERS, Placement, possible_placements, slices_with_target
+from spd_bench.raw.release.mask_placements import AXES, ORDERS, Placement, possible_placements, slices_with_target
 
 CLOT_HU = (-50.0, 180.0)
 """Clots have 0 to 130 HU; the rest is for noise. Contrast in arteries lies above, lung far below."""
@@ -73,8 +73,8 @@ class Decision:
     """What the user decides about a mask; None leaves it to the HU.
 
     Attributes:
-        order: one of :data:`spd_bench.raw.mask_placements.ORDERS`.
-        axes: one of :data:`spd_bench.raw.mask_placements.AXES`.
+        order: one of :data:`spd_bench.raw.release.mask_placements.ORDERS`.
+        axes: one of :data:`spd_bench.raw.release.mask_placements.AXES`.
     """
 
     order: str | None = None

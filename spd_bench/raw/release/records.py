@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spd_bench.raw.release import ConvertedCase, ReleaseCase
+from spd_bench.raw.release.cases import ConvertedCase, ReleaseCase
 from spd_bench.storage import read_json, sha256_of_file, write_json
 
 SETTINGS, RECORDS = "conversion.json", "conversion"

@@ -23,9 +23,9 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from spd_bench.raw.channels import read_channels, read_channels_header, write_channel
-from spd_bench.raw.formats import FORMATS, ending_for_fractions, ending_of
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.planes import is_plane, plane_geometry
+from spd_bench.raw.images.formats import FORMATS, ending_for_fractions, ending_of
+from spd_bench.raw.images.planes import is_plane, plane_geometry
 from spd_bench.raw.volumes import read_geometry, read_volume, write_volume
 
 RANDOM = np.random.default_rng(0)

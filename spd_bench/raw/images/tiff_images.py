@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.header import ImageHeader
-from spd_bench.raw.planes import is_plane, plane_geometry
+from spd_bench.raw.images.header import ImageHeader
+from spd_bench.raw.images.planes import is_plane, plane_geometry
 from spd_bench.storage import read_json, write_json
 
 _COLOURS = (3, 4)

@@ -7,8 +7,8 @@ import pytest
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.source_volumes import SourceVolume
-from spd_bench.raw.target_mask import LabelValues, target_mask
+from spd_bench.raw.release.source_volumes import SourceVolume
+from spd_bench.raw.release.target_mask import LabelValues, target_mask
 
 
 def label(*values: float, dtype: str = "int16") -> SourceVolume:

@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from spd_bench.errors import InputError
-from spd_bench.raw.mat_masks import read_mat_mask
+from spd_bench.raw.release.mat_masks import read_mat_mask
 
 
 def test_rows_columns_slices_become_slices_rows_columns(tmp_path: Path) -> None:

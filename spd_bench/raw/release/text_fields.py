@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from spd_bench.raw.conversion_records import RECORDS, Record
+from spd_bench.raw.release.records import RECORDS, Record
 from spd_bench.storage import atomic_path
 
 TABLE = "texts.csv"

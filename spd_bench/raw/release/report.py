@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from spd_bench.raw.conversion import Conversion
-from spd_bench.raw.conversion_records import RECORDS, Record
+from spd_bench.raw.release.conversion import Conversion
+from spd_bench.raw.release.records import RECORDS, Record
 from spd_bench.storage import atomic_path
 
 TABLE = "cases.csv"

@@ -1,4 +1,4 @@
-"""How a release is laid out, in patterns: the settings of :mod:`spd_bench.raw.pattern_release`."""
+"""How a release is laid out, in patterns: the settings of :mod:`spd_bench.raw.release.pattern_release`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spd_bench.errors import InputError
-from spd_bench.raw.source_volumes import to_axial, to_stack
-from spd_bench.raw.target_mask import LabelValues
+from spd_bench.raw.release.source_volumes import to_axial, to_stack
+from spd_bench.raw.release.target_mask import LabelValues
 from spd_bench.storage import read_json
 
 SLICES = {"thickest": to_stack, "axial": to_axial}
