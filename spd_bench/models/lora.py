@@ -1,16 +1,17 @@
-"""Low-rank adaptation of SAM's image encoder, through peft.
+"""Low-rank adaptation of SAM's image encoder: of its whole fused qkv layers through peft, or of q and v alone.
 
 Hu et al., "LoRA: Low-Rank Adaptation of Large Language Models", ICLR 2022; https://github.com/huggingface/peft.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import nn
 
-LORA_TARGETS: dict[str, str] = {"qkv": r"blocks\.\d+\.attn\.qkv"}
-"""Pattern of the encoder's linear layers that each target adapts: ``qkv`` is SAM's one layer for all three."""
+from spd_bench.models.qv_lora import QVLoraLinear
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,24 +48,15 @@ class LoraSettings:
 def add_lora(encoder: nn.Module, settings: LoraSettings) -> None:
     """Put LoRA layers into ``encoder``, in place, and leave only them trainable.
 
-    The adapters are injected rather than the encoder wrapped in a ``PeftModel``, so that it stays the same object
-    with the same attributes (``img_size``, ``blocks``). In its state dict an adapted layer's ``weight`` becomes
-    ``base_layer.weight`` with ``lora_A.default.weight`` and ``lora_B.default.weight`` beside it. As B starts at
-    zero the output does not change at first.
+    It stays the same object with the same attributes (``img_size``, ``blocks``). In its state dict an adapted
+    layer's ``weight`` becomes ``base_layer.weight``, with ``lora_A.<name>.weight`` and ``lora_B.<name>.weight``
+    beside it: of one adapter "default", or of two, "q" and "v". As B starts at zero the output does not change at
+    first.
 
     Raises:
         ValueError: the encoder has no layer of the target's name.
     """
-    # Here because peft imports transformers, which takes seconds that runs without LoRA need not wait.
-    from peft import LoraConfig, inject_adapter_in_model
-
-    config = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        lora_dropout=settings.dropout,
-        target_modules=LORA_TARGETS[settings.target],
-    )
-    inject_adapter_in_model(config, encoder)
+    LORA_TARGETS[settings.target](encoder, settings)
     set_lora_trainable(encoder, trainable=True)
 
 
@@ -81,3 +73,31 @@ def set_lora_trainable(encoder: nn.Module, *, trainable: bool) -> None:
 
 def _is_lora(name: str) -> bool:
     return ".lora_A." in name or ".lora_B." in name
+
+
+def _adapt_qkv(encoder: nn.Module, settings: LoraSettings) -> None:
+    # Here because peft imports transformers, which takes seconds that runs without LoRA need not wait.
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules=r"blocks\.\d+\.attn\.qkv",
+    )
+    # Injected rather than wrapped in a PeftModel, which would hide the encoder's own attributes.
+    inject_adapter_in_model(config, encoder)
+
+
+def _adapt_q_and_v(encoder: nn.Module, settings: LoraSettings) -> None:
+    attentions = [module for name, module in encoder.named_modules() if re.fullmatch(r"blocks\.\d+\.attn", name)]
+    if not attentions:
+        msg = "the encoder has no layer blocks.<number>.attn.qkv"
+        raise ValueError(msg)
+    for attention in attentions:
+        attention.qkv = QVLoraLinear(attention.qkv, rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout)
+
+
+LORA_TARGETS: dict[str, Callable[[nn.Module, LoraSettings], None]] = {"qkv": _adapt_qkv, "q_v": _adapt_q_and_v}
+"""What is adapted in each block: ``qkv`` is SAM's fused layer as a whole, one low-rank update for all three;
+``q_v`` is an update for the queries and one for the values, as in SAMed (https://github.com/hitachinsk/SAMed)."""

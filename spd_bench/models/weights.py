@@ -1,28 +1,26 @@
-"""Pretrained SAM weights: read from a file, checked, fitted to the resolution, recorded."""
+"""Pretrained SAM weights: read, fitted to the resolution, checked, recorded."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
 from segment_anything.modeling import Sam
 from torch import Tensor
 from torch.nn import functional
 
 from spd_bench.errors import InputError
+from spd_bench.models.hugging_face import is_sam_model, to_segment_anything
 from spd_bench.models.sam import BACKBONES
-from spd_bench.storage import sha256_of_file
+from spd_bench.models.weight_families import check_published
+from spd_bench.models.weight_files import read_state_dict
 
-KNOWN_SHA256: dict[str, str] = {
-    "sam_vit_b_01ec64.pth": "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
-    "sam_vit_l_0b3195.pth": "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
-    "sam_vit_h_4b8939.pth": "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+_OTHER_ARCHITECTURES: dict[str, tuple[str, ...]] = {
+    "SAM2": ("image_encoder.trunk.", "vision_encoder.backbone.", "memory_attention."),
+    "MobileSAM": ("image_encoder.layers.",),
 }
-"""SHA-256 of SAM's published files, by file name."""
+"""How names of tensors begin that only SAM's relatives have."""
 
 _NAMED_KEYS = 3
 
@@ -32,8 +30,8 @@ class WeightsInfo:
     """Where a network's starting weights come from, as a run record states it.
 
     Attributes:
-        name: the file's name, or "random".
-        sha256: hex SHA-256 of the file, or None for random weights.
+        name: the file's or folder's name, or "random".
+        sha256: hex SHA-256 of the weights (see ``weight_files.weights_sha256``), or None for random ones.
     """
 
     name: str
@@ -48,63 +46,39 @@ def random_weights_info() -> WeightsInfo:
 def load_sam_weights(sam: Sam, path: Path) -> WeightsInfo:
     """Load a SAM checkpoint into ``sam``, whatever resolution ``sam`` was built for.
 
-    Takes SAM's published files, files with SAM's keys (MedSAM), and training checkpoints that keep the weights
-    under "model" or "state_dict", with or without the "module." prefix of distributed training. The tables of
-    absolute positions are resized bilinearly and those of relative positions in the global blocks linearly, which
-    for the latter equals what SAM itself does on the fly. A model with LoRA has other keys:
-    ``SPDNetwork.load_sam`` takes care of them.
+    Takes SAM's published files, files with SAM's keys (MedSAM), training checkpoints that keep the weights under
+    "model" or "state_dict", with or without the "module." prefix of distributed training, and local Hugging Face
+    folders of ``SamModel`` (see ``weight_files.read_state_dict``). The tables of absolute positions are resized
+    bilinearly and those of relative positions in the global blocks linearly, which for the latter equals what SAM
+    itself does on the fly. A model with LoRA or adapters has other keys: ``SamNetwork.load_sam`` takes care of them.
 
     Args:
         sam: the model to fill; left as it was when an error is raised.
-        path: the checkpoint. It is read as plain tensors, so a file cannot run code.
+        path: the checkpoint, or the folder of one. It is read as plain tensors, so a file cannot run code.
 
     Raises:
         InputError: the file is missing, damaged, not the published one of its name, holds anything but tensors,
-            or belongs to another backbone.
+            or belongs to another backbone or architecture.
     """
-    if not path.is_file():
-        raise InputError("weights file not found", file=path, remedy="give the path of a SAM checkpoint (.pth)")
-    sha256 = sha256_of_file(path)
-    if KNOWN_SHA256.get(path.name, sha256) != sha256:
-        raise InputError(
-            f"SHA-256 {sha256} is not that of the published {path.name}",
-            file=path,
-            remedy="download the file again, or rename it if it holds other weights",
-        )
-    weights = _fit_positions(_state_dict(_read(path), path), sam)
+    weights = read_state_dict(path)
+    sha256 = check_published(path)
+    _refuse_other_architectures(weights, path)
+    if is_sam_model(weights):
+        weights = to_segment_anything(weights)
+    weights = _fit_positions(weights, sam)
     _check_keys(weights, sam, path)
     sam.load_state_dict(weights)
-    return WeightsInfo(name=path.name, sha256=sha256)
+    return WeightsInfo(name=path.absolute().name, sha256=sha256)
 
 
-def _read(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        # torch's own message recommends the unsafe way out, so it is not passed on.
-        raise InputError(
-            "not a checkpoint of plain tensors (damaged, or it holds Python objects, which could run code)",
-            file=path,
-            remedy="download it again, or save the model's state_dict alone",
-        ) from error
-    except Exception as error:  # torch.load lets through whatever its parsers stumble over
-        raise InputError(
-            "not readable as a torch checkpoint (cut short or of another kind)", file=path, remedy="download it again"
-        ) from error
-
-
-def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    for key in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if (
-        not isinstance(content, Mapping)
-        or not content
-        or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
-    ):
-        raise InputError("holds no state dict of tensors", file=path, remedy="save the model's state_dict alone")
-    prefix = "module." if all(key.startswith("module.") for key in content) else ""
-    return {key.removeprefix(prefix): value for key, value in content.items()}
+def _refuse_other_architectures(names: Collection[str], path: Path) -> None:
+    for architecture, beginnings in _OTHER_ARCHITECTURES.items():
+        if any(name.startswith(beginnings) for name in names):
+            raise InputError(
+                f"these are weights of {architecture}, not of SAM",
+                file=path,
+                remedy="give them to a method of that name, or give weights of SAM (sam_vit_b_01ec64.pth)",
+            )
 
 
 def _fit_positions(weights: dict[str, Tensor], sam: Sam) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from segment_anything.modeling import Sam
 from segment_anything.modeling.image_encoder import get_rel_pos
 
@@ -84,7 +85,7 @@ def test_windowed_blocks_keep_their_tables_and_the_encoder_its_output(tmp_path: 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"not found, in .*absent\.pth: give the path"):
         load_sam_weights(_random_sam(), tmp_path / "absent.pth")
-    with pytest.raises(InputError, match="not found"):
+    with pytest.raises(InputError, match="the folder holds no weights"):
         load_sam_weights(_random_sam(), tmp_path)
 
 
@@ -139,6 +140,26 @@ def test_another_backbone_is_refused_with_keys_and_the_likely_one(tmp_path: Path
     assert "misshapen: image_encoder.pos_embed (1, 8, 8, 128) instead of (1, 8, 8, 32)" in message
     assert "backbone vit_t" in message
     _assert_equal_weights(sam, before)
+
+
+@pytest.mark.parametrize(
+    ("key", "architecture"),
+    [
+        ("image_encoder.trunk.blocks.0.norm1.weight", "SAM2"),
+        ("vision_encoder.backbone.blocks.0.layer_norm1.weight", "SAM2"),
+        ("image_encoder.layers.0.blocks.0.conv1.c.weight", "MobileSAM"),
+    ],
+)
+def test_weights_of_sam_s_relatives_are_refused_by_name(tmp_path: Path, key: str, architecture: str) -> None:
+    weights = {key: torch.ones(1), "mask_decoder.iou_token.weight": torch.ones((1, 256))}
+    with pytest.raises(InputError, match=f"weights of {architecture}, not of SAM"):
+        load_sam_weights(_random_sam(), _save({"model": weights}, tmp_path / "other.pt"))
+
+
+def test_a_folder_of_sam2_is_refused_by_name(tmp_path: Path) -> None:
+    save_file({"vision_encoder.backbone.pos_embed": torch.ones(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="weights of SAM2"):
+        load_sam_weights(_random_sam(), tmp_path)
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
