@@ -10,6 +10,8 @@ DEPENDENCIES = [
     "torch>=2.11,!=2.9.*",  # nnunetv2 excludes 2.9
     "torchvision>=0.26",  # must match torch exactly, else `import segment_anything` fails (CONTRIBUTING.md)
     "segment-anything>=1.0,<2",  # SAM's own modules: the reference for every row of the SAM family
+    "transformers>=5,<6",  # SAM 2 without a compiler; its models change between major releases
+    "safetensors>=0.4",  # the format of Hugging Face's weights
     "peft>=0.19,<1",  # LoRA as its authors and users know it
     "nnunetv2>=2.8.1,<2.9",  # hooks and constructors change between minor releases: contract tests pin them
     "dynamic-network-architectures>=0.4,<0.5",  # the U-Net that nnU-Net itself builds

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from spd_bench.methods.method import Method, MethodOptions
+from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.planning.plan import Plan
 from spd_bench.training.settings import Budget
 
@@ -38,6 +38,7 @@ class Grid:
         budget: what every trained row is granted.
         options: the user's options for a method of that name.
         device: where to train and predict.
+        skipped: rows that were left out and why, for the tables to tell.
     """
 
     raw: Path
@@ -46,7 +47,19 @@ class Grid:
     budget: Budget
     options: Callable[[str], MethodOptions]
     device: torch.device
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     def folder(self, cell: Cell) -> Path:
         """Predictions and scores of a cell."""
         return self.output / "cells" / cell.plan.dataset / cell.method.name / f"fold_{cell.fold}"
+
+    def run(self, cell: Cell) -> MethodRun:
+        """The run that a cell stands on."""
+        return MethodRun(
+            method=cell.method,
+            plan=cell.plan,
+            fold=cell.fold,
+            results=self.results,
+            device=self.device,
+            options=self.options,
+        )

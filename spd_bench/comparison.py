@@ -6,7 +6,7 @@ import logging
 import shutil
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,11 @@ from spd_bench.cells import Cell, Grid
 from spd_bench.comparison_results import CELL_RECORD, write_results
 from spd_bench.errors import InputError
 from spd_bench.evaluation import evaluate_folders, write_frame
-from spd_bench.methods.fitting import expected_settings, fit
+from spd_bench.methods.fitting import ensure_fitted, expected_settings
 from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
 from spd_bench.storage import read_json, write_json, write_text
-from spd_bench.training.records import RunRecord, read_record
+from spd_bench.training.records import RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -36,19 +36,21 @@ class Comparison:
         records: the run records of the cells.
         files: the tables and frames that were written.
         failures: for each cell that failed its name and the reason.
+        skipped: rows that were left out, and why.
     """
 
     summary: pd.DataFrame
     records: list[dict[str, Any]]
     files: list[Path]
     failures: dict[str, str]
+    skipped: Mapping[str, str]
 
 
 def check_cells(cells: Sequence[Cell], grid: Grid) -> None:
     """Raise InputError where a cell's fold does not exist or an option does not fit, before anything is run."""
     for cell in cells:
         cell.plan.split(cell.fold)
-        _expected(cell, grid)
+        expected_settings(grid.run(cell), grid.budget)
 
 
 def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
@@ -77,13 +79,13 @@ def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
             remedy="see the logs",
         )
     summary, records, files = write_results(done, grid)
-    return Comparison(summary=summary, records=records, files=files, failures=failures)
+    return Comparison(summary=summary, records=records, files=files, failures=failures, skipped=grid.skipped)
 
 
 def run_cell(cell: Cell, grid: Grid) -> None:
     """Train, predict and score one cell, unless that is done already."""
     folder = grid.folder(cell)
-    record = _trained(cell, grid)
+    record = ensure_fitted(grid.run(cell), grid.budget)
     marker = folder / CELL_RECORD
     if marker.is_file() and _same_run(read_json(marker), record):
         return
@@ -111,9 +113,7 @@ def predict_test_cases(cell: Cell, grid: Grid, *, output: Path) -> list[str]:
     A case that fails, for whatever reason, is scored as an empty mask and counted, as the table says.
     """
     found = _raw_files(cell, grid)
-    predictor = cell.method.predictor(
-        cell.method.run_folder(grid.results, cell.plan, cell.fold), cell.plan, grid.device
-    )
+    predictor = cell.method.predictor(grid.run(cell))
     output.mkdir(parents=True, exist_ok=True)
     missing = []
     for case in tqdm(cell.plan.split(cell.fold)["test"], f"{cell.method.name}: predicting", unit="case"):
@@ -143,28 +143,6 @@ def _raw_files(cell: Cell, grid: Grid) -> dict[str, CaseFiles]:
         )
         for case, files in images.items()
     }
-
-
-def _expected(cell: Cell, grid: Grid) -> dict[str, Any]:
-    options = grid.options(cell.method.name)
-    return expected_settings(cell.method, plan=cell.plan, fold=cell.fold, budget=grid.budget, options=options)
-
-
-def _trained(cell: Cell, grid: Grid) -> RunRecord:
-    """The record of the cell's run, trained now unless an equal run is complete."""
-    wanted = _expected(cell, grid)
-    record = read_record(cell.method.run_folder(grid.results, cell.plan, cell.fold))
-    if record is not None and record.settings == wanted and record.hashes == cell.method.hashes(cell.plan):
-        return record
-    return fit(
-        cell.method,
-        plan=cell.plan,
-        fold=cell.fold,
-        budget=grid.budget,
-        options=grid.options(cell.method.name),
-        results=grid.results,
-        device=grid.device,
-    )
 
 
 def _same_run(marker: dict[str, Any], record: RunRecord) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 
 from spd_bench.cells import Cell, Grid
-from spd_bench.datasets import DATASETS, METHOD_TITLES
+from spd_bench.datasets import DATASETS
 from spd_bench.evaluation import summarise, write_frame
 from spd_bench.evaluation.frames import read_frame
 from spd_bench.evaluation.tables import build_table, write_tables
+from spd_bench.methods.registry import METHODS
 from spd_bench.storage import read_json, write_json
 
 CELL_RECORD = "cell.json"
@@ -43,13 +44,13 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in cells]
     for cell, record in zip(cells, records, strict=True):
         write_json(grid.output / "runs" / f"{cell.name}.json", record)
-    tables = _write_tables(cells, grid.output, summary=summary, slices=slices, volumes=volumes, records=records)
+    tables = _write_tables(cells, grid, summary=summary, slices=slices, volumes=volumes, records=records)
     return summary, records, [*(grid.output / name for name in frames), *tables]
 
 
 def _write_tables(
     cells: Sequence[Cell],
-    output: Path,
+    grid: Grid,
     *,
     summary: pd.DataFrame,
     slices: pd.DataFrame,
@@ -65,6 +66,9 @@ def _write_tables(
     descriptions = {cell.plan.dataset: str(cell.plan.dataset_json.get("description", "")) for cell in cells}
     notes = [f"{name}: {text}" for name, text in sorted(descriptions.items()) if text]
     notes += [_PAPER_NOTE] * bool(known)
+    methods = {cell.method.name: cell.method for cell in cells}
+    notes += [f"{method.title}: {method.note}" for method in methods.values() if method.note]
+    notes += [f"Not run: {method}: {reason}" for method, reason in grid.skipped.items()]
     notes += [info.erratum for info in known if info.erratum]
     tables = [
         build_table(
@@ -78,5 +82,5 @@ def _write_tables(
         )
         for metric in _TABLE_METRICS
     ]
-    titles = {**METHOD_TITLES, **{cell.method.name: cell.method.title for cell in cells}}
-    return write_tables(output, tables, titles)
+    titles = {method.name: method.title for method in METHODS.values()}
+    return write_tables(grid.output, tables, {**titles, **{cell.method.name: cell.method.title for cell in cells}})

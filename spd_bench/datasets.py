@@ -18,21 +18,6 @@ from spd_bench.errors import InputError
 _FOLDER = re.compile(r"Dataset(?P<number>\d{3})_(?P<name>.+)")
 
 
-METHOD_TITLES: Mapping[str, str] = {
-    "sam": "SAM",
-    "sam_tuning": "SAM-Tuning",
-    "medsam": "MedSAM",
-    "msa": "MSA",
-    "sam_refiner": "SAM-Refiner",
-    "unet": "UNet",
-    "nnunet": "nnU-Net",
-    "sam2": "SAM2",
-    "medsam2": "MedSAM2",
-    "spd": "SPD",
-}
-"""The paper's names of its methods, as heads of columns."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class PaperAverage:
     """One row of the paper's main table, as far as it is known.

@@ -1,4 +1,4 @@
-"""Segmentation losses: Dice, focal, their weighted sum, and pairwise slice consistency.
+"""Segmentation losses: Dice, focal, cross-entropy, their weighted sum, and pairwise slice consistency.
 
 Dice after Milletari et al., "V-Net", 3DV 2016; focal after Lin et al., "Focal Loss for Dense Object Detection", ICCV
 2017; weights and slice consistency after Kang et al., arXiv 2604.23314. All of them are computed in single precision
@@ -24,21 +24,27 @@ class LossSettings:
     Attributes:
         dice_weight: weight of the Dice term.
         focal_weight: weight of the focal term.
+        cross_entropy_weight: weight of the cross-entropy term.
+        positive_weight: how much more a target pixel counts than another in the cross-entropy.
         gamma: focal exponent; 0 makes it cross-entropy.
         alpha: focal weight of the target pixels in [0, 1], 1 - alpha for the others; None weighs them alike.
         smooth: added to Dice's numerator and denominator.
         dice_over: Dice of each image ("image") or of all pixels of the batch together ("batch").
+        dice_sums: the denominator adds the probabilities ("plain", SPD's) or their squares ("squared", V-Net's).
     """
 
     dice_weight: float = 0.7
     focal_weight: float = 0.3
+    cross_entropy_weight: float = 0.0
+    positive_weight: float = 1.0
     gamma: float = 2.0
     alpha: float | None = None
     smooth: float = 1e-5
     dice_over: Literal["image", "batch"] = "image"
+    dice_sums: Literal["plain", "squared"] = "plain"
 
     def __post_init__(self) -> None:
-        for name in ("dice_weight", "focal_weight", "gamma"):
+        for name in ("dice_weight", "focal_weight", "cross_entropy_weight", "positive_weight", "gamma"):
             if not 0 <= getattr(self, name) < float("inf"):
                 msg = f"{name} must be finite and at least 0, got {getattr(self, name)}"
                 raise ValueError(msg)
@@ -51,10 +57,13 @@ class LossSettings:
         if self.dice_over not in ("image", "batch"):
             msg = f"dice_over must be 'image' or 'batch', got {self.dice_over!r}"
             raise ValueError(msg)
+        if self.dice_sums not in ("plain", "squared"):
+            msg = f"dice_sums must be 'plain' or 'squared', got {self.dice_sums!r}"
+            raise ValueError(msg)
 
 
 def segmentation_loss(logits: Tensor, target: Tensor, settings: LossSettings) -> Tensor:
-    """Weighted sum of Dice and focal loss, mean over the batch.
+    """Weighted sum of the terms, mean over the batch.
 
     Args:
         logits: shape (B, H, W).
@@ -65,9 +74,20 @@ def segmentation_loss(logits: Tensor, target: Tensor, settings: LossSettings) ->
         A scalar.
     """
     logits = _at_least_single(logits)
-    dice = dice_loss(torch.sigmoid(logits), target, smooth=settings.smooth, reduction=settings.dice_over)
-    focal = focal_loss(logits, target, gamma=settings.gamma, alpha=settings.alpha)
-    return settings.dice_weight * dice + settings.focal_weight * focal
+    loss = logits.new_zeros(())
+    if settings.dice_weight:
+        probabilities = torch.sigmoid(logits)
+        dice = dice_loss(
+            probabilities, target, smooth=settings.smooth, reduction=settings.dice_over, sums=settings.dice_sums
+        )
+        loss = loss + settings.dice_weight * dice
+    if settings.focal_weight:
+        loss = loss + settings.focal_weight * focal_loss(logits, target, gamma=settings.gamma, alpha=settings.alpha)
+    if settings.cross_entropy_weight:
+        weight = logits.new_tensor(settings.positive_weight)
+        entropy = functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype), pos_weight=weight)
+        loss = loss + settings.cross_entropy_weight * entropy
+    return loss
 
 
 def dice_loss(
@@ -76,14 +96,16 @@ def dice_loss(
     *,
     smooth: float = 1e-5,
     reduction: Literal["image", "batch"] = "image",
+    sums: Literal["plain", "squared"] = "plain",
 ) -> Tensor:
-    """1 - (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth).
+    """1 - (2 sum(p t) + smooth) / (sum(p) + sum(t) + smooth), or with sum(p p) in place of sum(p).
 
     Args:
         probabilities: shape (B, H, W), in [0, 1].
         target: shape (B, H, W), 0 or 1.
         smooth: makes an image with neither prediction nor target a loss of 0.
         reduction: "image" takes the mean over the images' losses, "batch" the sums over the whole batch.
+        sums: what the denominator adds up, the probabilities ("plain") or their squares ("squared").
 
     Returns:
         A scalar.
@@ -99,7 +121,8 @@ def dice_loss(
     target = target.to(probabilities.dtype)
     pixels = (1, 2) if reduction == "image" else (0, 1, 2)
     overlap = (probabilities * target).sum(pixels)
-    total = probabilities.sum(pixels) + target.sum(pixels)
+    size = probabilities if sums == "plain" else probabilities.square()
+    total = size.sum(pixels) + target.sum(pixels)
     return (1 - (2 * overlap + smooth) / (total + smooth)).mean()
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import nnunetv2.utilities.utils
 import numpy as np
@@ -13,6 +15,8 @@ import pytest
 import torch
 from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
 
+from spd_bench.methods.method import MethodOptions, MethodRun
+from spd_bench.methods.registry import METHODS
 from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.planning.prepare import plan_and_preprocess
@@ -130,6 +134,32 @@ def _spare_fingerprint(patch: pytest.MonkeyPatch) -> None:
     fewer = property(lambda _: 1e4, lambda _, __: None)
     extractor = fingerprint_extractor.DatasetFingerprintExtractor
     patch.setattr(extractor, "num_foreground_voxels_for_intensitystats", fewer, raising=False)
+
+
+@pytest.fixture(scope="session")
+def make_method_run(planned: Plan) -> Callable[..., MethodRun]:
+    """A row on a fold of the tiny dataset: ``make_method_run("spd", results, threshold=0.4)``."""
+
+    def make(
+        name: str,
+        results: Path = Path("results"),
+        *,
+        fold: int = 0,
+        plan: Plan = planned,
+        options: MethodOptions | None = None,
+        **overrides: Any,
+    ) -> MethodRun:
+        chosen = options or MethodOptions(backbone="vit_t", overrides=overrides)
+        return MethodRun(
+            method=METHODS[name],
+            plan=plan,
+            fold=fold,
+            results=results,
+            device=torch.device("cpu"),
+            options=lambda other: chosen if other == name else replace(chosen, overrides={}),
+        )
+
+    return make
 
 
 @pytest.fixture

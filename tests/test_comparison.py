@@ -15,11 +15,13 @@ import torch
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
 import spd_bench.comparison as comparison_module
+import spd_bench.methods.fitting as fitting
 from spd_bench.comparison import Cell, Comparison, Grid, check_cells, compare
 from spd_bench.errors import InputError
 from spd_bench.evaluation import summarise
-from spd_bench.methods.method import Method, MethodOptions
+from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.methods.registry import METHODS
+from spd_bench.methods.registry import ROWS as ALL_ROWS
 from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import Prediction, PromptedVolume
@@ -92,13 +94,17 @@ def whole(planned: Plan, folders: DataFolders, tmp_path_factory: pytest.TempPath
         return compare(cells_of(planned, folds=(0, 1)), grid), grid
 
 
-def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+def forbid(monkeypatch: pytest.MonkeyPatch, *names: str, module: Any = comparison_module) -> None:
     for name in names:
 
         def fail(*arguments: Any, called: str = name, **keywords: Any) -> None:
             pytest.fail(f"{called} was called")
 
-        monkeypatch.setattr(comparison_module, name, fail)
+        monkeypatch.setattr(module, name, fail)
+
+
+def forbid_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid(monkeypatch, "fit", module=fitting)
 
 
 # What a comparison writes.
@@ -214,7 +220,8 @@ def test_a_second_comparison_trains_and_predicts_nothing_and_writes_the_same(
     comparison, grid = whole
     names = [path.name for path in comparison.files]
     before = contents(grid.output, names)
-    forbid(monkeypatch, "fit", "predict_cases", "evaluate_folders")
+    forbid(monkeypatch, "predict_cases", "evaluate_folders")
+    forbid_training(monkeypatch)
     again = compare(cells_of(planned, folds=(0, 1)), grid)
     assert again.failures == {}
     assert contents(grid.output, names) == before
@@ -234,13 +241,13 @@ def test_only_what_is_missing_is_run(
 ) -> None:
     grid = make_grid()
     ran: list[tuple[str, int]] = []
-    fit = comparison_module.fit
+    fit = fitting.fit
 
-    def recorded(method: Method, **keywords: Any) -> Any:
-        ran.append((method.name, keywords["fold"]))
-        return fit(method, **keywords)
+    def recorded(run: MethodRun, budget: Budget) -> Any:
+        ran.append((run.method.name, run.fold))
+        return fit(run, budget)
 
-    monkeypatch.setattr(comparison_module, "fit", recorded)
+    monkeypatch.setattr(fitting, "fit", recorded)
     compare(cells_of(planned, ("unet",), (0,)), grid)
     compare(cells_of(planned, ("empty", "unet"), (0, 1)), grid)
     assert ran == [("unet", 0), ("empty", 0), ("empty", 1), ("unet", 1)]
@@ -275,7 +282,7 @@ def test_other_prompts_run_the_rows_again_that_use_them(
     compare(cells_of(planned, ("empty", "unet", "spd")), grid)
     other = replace(planned, prompts_sha256="0" * 64)
     ran: list[str] = []
-    monkeypatch.setattr(comparison_module, "fit", lambda method, **keywords: ran.append(method.name))
+    monkeypatch.setattr(fitting, "fit", lambda run, budget: ran.append(run.method.name))
     compare(cells_of(other, ("empty", "unet", "spd")), grid)
     assert ran == ["spd"]
 
@@ -288,7 +295,7 @@ def test_a_cell_that_was_cut_short_is_scored_again_without_training(
     before = (grid.output / "slices.csv").read_bytes()
     shutil.rmtree(grid.folder(cells[0]) / "predictions")
     (grid.folder(cells[0]) / "cell.json").unlink()
-    forbid(monkeypatch, "fit")
+    forbid_training(monkeypatch)
     assert compare(cells, grid).failures == {}
     assert (grid.output / "slices.csv").read_bytes() == before
 
@@ -345,7 +352,7 @@ def test_a_run_that_is_interrupted_stops_the_comparison(
     def stop(*arguments: Any, **keywords: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(comparison_module, "fit", stop)
+    monkeypatch.setattr(fitting, "fit", stop)
     with pytest.raises(KeyboardInterrupt):
         compare(cells_of(planned, ("unet", "empty")), make_grid())
 
@@ -386,7 +393,8 @@ def test_a_case_that_fails_counts_as_empty_and_the_table_says_so(
 def test_cells_that_cannot_be_run_are_refused_before_anything_is(
     planned: Plan, make_grid: Callable[..., Grid], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forbid(monkeypatch, "fit", "predict_cases")
+    forbid(monkeypatch, "predict_cases")
+    forbid_training(monkeypatch)
     with pytest.raises(InputError, match="fold 7 does not exist"):
         check_cells(cells_of(planned, ("empty",), (0, 7)), make_grid())
     with pytest.raises(InputError, match="setting of unet refused"):
@@ -478,3 +486,60 @@ def test_a_case_without_an_image_counts_as_missing(
     cells = cells_of(planned, ("empty",))
     compare(cells, grid)
     assert read_json(grid.output / "runs" / f"{cells[0].name}.json")["missing_predictions"] == [case]
+
+
+# Rows that stand on other rows, and rows that are left out.
+
+
+def test_a_row_that_stands_on_another_has_it_trained_first_and_follows_it(
+    planned: Plan, make_grid: Callable[..., Grid], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+    fit = fitting.fit
+
+    def recorded(run: MethodRun, budget: Budget) -> Any:
+        ran.append(run.method.name)
+        return fit(run, budget)
+
+    monkeypatch.setattr(fitting, "fit", recorded)
+    follower = replace(METHODS["empty"], name="follower", requires=lambda _: (METHODS["unet"],))
+    cell, grid = Cell(plan=planned, method=follower, fold=0), make_grid()
+    compare([cell], grid)
+    compare([cell], grid)
+    assert ran == ["unet", "follower"]
+    compare([cell], replace(grid, budget=replace(BUDGET, seed=5)))
+    assert ran == ["unet", "follower", "unet", "follower"]
+
+
+def test_rows_that_were_left_out_are_named_under_the_tables(planned: Plan, make_grid: Callable[..., Grid]) -> None:
+    grid = make_grid(skipped={"sam": "no weights, and none to be had"})
+    comparison = compare(cells_of(planned, ("empty",)), grid)
+    assert comparison.skipped == {"sam": "no weights, and none to be had"}
+    for name in ("table_average_dice.md", "table_volumetric_dice.md"):
+        assert "Not run: sam: no weights, and none to be had" in (grid.output / name).read_text()
+
+
+def test_what_must_be_known_of_a_row_stands_under_the_tables(planned: Plan, make_grid: Callable[..., Grid]) -> None:
+    grid = make_grid()
+    told = replace(METHODS["empty"], name="told", title="Told", note="sees half of each slice.")
+    compare([Cell(plan=planned, method=told, fold=0)], grid)
+    assert "Told: sees half of each slice." in (grid.output / "table_average_dice.md").read_text()
+
+
+def test_no_row_needs_labels_to_predict(
+    planned: Plan, tiny_raw: Path, make_grid: Callable[..., Grid], tmp_path: Path
+) -> None:
+    """The grid's raw folder holds images and prompts only, and every row still predicts its test cases."""
+    bare = tmp_path / "bare"
+    shutil.copytree(tiny_raw, bare)
+    shutil.rmtree(bare / planned.dataset / "labelsTr")
+    grid = make_grid(raw=bare, options=lambda name: replace(options_of(name), allow_random=True))
+    names = [method.name for method in ALL_ROWS]
+    comparison = compare(cells_of(planned, names), grid)
+    assert comparison.failures == {}
+    assert {record["method"]: record["missing_predictions"] for record in comparison.records} == {
+        name: [] for name in names
+    }
+    prompted = {r["method"]: r["hashes"]["prompts"] for r in comparison.records if METHODS[r["method"]].uses_prompts}
+    assert {"sam", "sam_tuning", "medsam", "spd"} <= prompted.keys()
+    assert set(prompted.values()) == {planned.prompts_sha256}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,3 +187,33 @@ def test_other_shapes_are_refused() -> None:
         pairwise_slice_consistency(torch.zeros((2, 4, 4)), torch.zeros((2, 4, 1)))
     with pytest.raises(ValueError, match="reduction"):
         dice_loss(torch.zeros((1, 4, 4)), torch.zeros((1, 4, 4)), reduction="volume")  # type: ignore[arg-type]
+
+
+# Cross-entropy, and Dice with squares: what MedSAM and MSA train with.
+
+
+@pytest.mark.parametrize("positive_weight", [1.0, 2.0])
+def test_cross_entropy_weighs_target_pixels(positive_weight: float) -> None:
+    generator = np.random.default_rng(0)
+    logits, target = generator.normal(0, 3, (2, 4, 5)), (generator.random((2, 4, 5)) < 0.3).astype(float)
+    probability = 1 / (1 + np.exp(-logits))
+    expected = -(positive_weight * target * np.log(probability) + (1 - target) * np.log(1 - probability)).mean()
+    settings = LossSettings(dice_weight=0, focal_weight=0, cross_entropy_weight=1.5, positive_weight=positive_weight)
+    found = segmentation_loss(torch.from_numpy(logits), torch.from_numpy(target), settings)
+    assert float(found) == pytest.approx(1.5 * expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("over", ["image", "batch"])
+def test_dice_with_squares_divides_by_the_sum_of_squares(over: Any) -> None:
+    generator = np.random.default_rng(1)
+    probability, target = generator.random((3, 4, 5)), (generator.random((3, 4, 5)) < 0.4).astype(float)
+    axes = (1, 2) if over == "image" else None
+    overlap = (probability * target).sum(axes)
+    expected = 1 - (2 * overlap + 1e-5) / ((probability**2).sum(axes) + (target**2).sum(axes) + 1e-5)
+    found = dice_loss(torch.from_numpy(probability), torch.from_numpy(target), reduction=over, sums="squared")
+    assert float(found) == pytest.approx(float(np.mean(expected)), rel=1e-9)
+
+
+def test_an_unknown_denominator_is_refused() -> None:
+    with pytest.raises(ValueError, match="dice_sums must be"):
+        LossSettings(dice_sums="cubed")  # type: ignore[arg-type]

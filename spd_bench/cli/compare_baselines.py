@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         example="spd_compare_baselines -d TI SCAR FUMPE KiTS -m all -f 0 1 2 3 4 -o comparison",
     )
     parser.add_argument("-d", "--datasets", nargs="+", required=True, help="planned datasets")
-    parser.add_argument("-m", "--methods", nargs="+", default=["all"], help="rows of the table (all)")
+    parser.add_argument(
+        "-m", "--methods", nargs="+", default=["all"], help="rows of the table, or the groups all and ablation (all)"
+    )
     parser.add_argument("-f", "--folds", type=int, nargs="+", default=[0], help="folds (0)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the comparison")
     add_training_options(parser)
@@ -50,16 +52,19 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
     """Run the grid that the arguments describe."""
     from spd_bench.cells import Cell, Grid
     from spd_bench.comparison import check_cells, compare
-    from spd_bench.methods.registry import get_methods
+    from spd_bench.methods.registry import get_methods, without_weights
     from spd_bench.planning.plan import read_plan
 
+    options = partial(options_of, arguments)
     methods = get_methods(arguments.methods)
+    skipped = without_weights(methods, named=arguments.methods, options=options)
     names = [resolve_dataset(name, folders.all) for name in arguments.datasets]
     plans = [read_plan(folders.preprocessed / name) for name in dict.fromkeys(names)]
     cells = [
         Cell(plan=plan, method=method, fold=fold)
         for plan in plans
         for method in methods
+        if method.name not in skipped
         for fold in dict.fromkeys(arguments.folds)
     ]
     grid = Grid(
@@ -67,8 +72,9 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
         results=folders.results,
         output=arguments.output,
         budget=budget_of(arguments),
-        options=partial(options_of, arguments),
+        options=options,
         device=device_of(arguments),
+        skipped=skipped,
     )
     check_cells(cells, grid)
     return compare(cells, grid)

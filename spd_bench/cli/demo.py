@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     from spd_bench.cells import Cell, Grid
     from spd_bench.comparison import compare
-    from spd_bench.methods.registry import METHODS
+    from spd_bench.methods.registry import ROWS, without_weights
     from spd_bench.training.settings import Budget
 
     if arguments.seed < 0:
@@ -67,8 +67,10 @@ def _run(arguments: argparse.Namespace) -> None:
         budget=Budget(epochs=EPOCHS, iterations_per_epoch=ITERATIONS, batch_size=BATCH_SIZE, seed=arguments.seed),
         options=_options,
         device=device_of(arguments),
+        skipped=without_weights(ROWS, named=(), options=_options),
     )
-    comparison = compare([Cell(plan=plan, method=method, fold=0) for method in METHODS.values()], grid)
+    methods = [method for method in ROWS if method.name not in grid.skipped]
+    comparison = compare([Cell(plan=plan, method=method, fold=0) for method in methods], grid)
     print_comparison(comparison)
     if comparison.failures:
         raise SystemExit(1)

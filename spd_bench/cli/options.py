@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spd_bench.errors import InputError
 
@@ -16,15 +16,33 @@ if TYPE_CHECKING:
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
-    """Budget, backbone, weights, the method's own settings and the device."""
+    """Budget, backbone, weights, the methods' own settings and the device."""
     group = parser.add_argument_group("training")
     group.add_argument("--epochs", type=int, help="epochs (each method's own default)")
     group.add_argument("--iterations", type=int, default=250, help="steps in an epoch (250)")
     group.add_argument("--batch-size", type=int, default=8, help="slices in a step (8)")
     group.add_argument("--seed", type=int, default=0, help="seed of initialisation, sampling, augmentation (0)")
-    group.add_argument("--backbone", default="vit_b", help="SAM backbone: vit_b, vit_l, vit_h or vit_t (vit_b)")
-    group.add_argument("--weights", type=Path, help="SAM checkpoint; without one the backbone trains from scratch")
-    group.add_argument(
+    add_method_options(group)
+    add_device_option(group)
+
+
+def add_method_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Backbone, weights and the methods' own settings."""
+    parser.add_argument("--backbone", default="vit_b", help="SAM backbone: vit_b, vit_l, vit_h or vit_t (vit_b)")
+    parser.add_argument(
+        "--weights",
+        action="append",
+        default=[],
+        metavar="[NAME=]PATH",
+        help="checkpoint of sam, medsam, sam2 or medsam2 (sam where no name is given; repeatable); others are looked "
+        "for by their published names in the folder SPD_WEIGHTS_DIR; without any a row trains from scratch",
+    )
+    parser.add_argument(
+        "--allow-random",
+        action="store_true",
+        help="run rows that mean nothing without weights with random ones all the same",
+    )
+    parser.add_argument(
         "--set",
         dest="overrides",
         action="append",
@@ -32,7 +50,6 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD.NAME=VALUE",
         help="one of a method's own settings, such as spd.threshold=0.4 (repeatable)",
     )
-    add_device_option(group)
 
 
 def add_device_option(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
@@ -56,17 +73,22 @@ def budget_of(arguments: argparse.Namespace) -> Budget:
 
 
 def options_of(arguments: argparse.Namespace, method: str) -> MethodOptions:
-    """The options that concern one method."""
+    """The options that concern one method; settings of the row it is a variant of come first, its own after them."""
     from spd_bench.methods.method import MethodOptions
     from spd_bench.methods.registry import get_method
+    from spd_bench.models.weight_families import parse_weights, weights_folder
 
-    if arguments.weights is not None and not arguments.weights.is_file():
-        raise InputError("weights file not found", file=arguments.weights, remedy="check the path")
-    overrides = [_override(text) for text in arguments.overrides]
+    given = [_override(text) for text in arguments.overrides]
+    owners = {owner: get_method(owner).name for owner, _, _ in given}
+    overrides: dict[str, Any] = {}
+    for wanted in (get_method(method).base, method):
+        overrides |= {name: value for owner, name, value in given if owners[owner] == wanted}
     return MethodOptions(
         backbone=arguments.backbone,
-        weights=arguments.weights,
-        overrides={name: value for owner, name, value in overrides if get_method(owner).name == method},
+        weights=parse_weights(arguments.weights),
+        weights_folder=weights_folder(),
+        allow_random=arguments.allow_random,
+        overrides=overrides,
     )
 
 

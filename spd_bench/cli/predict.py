@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_device_option, device_of, require_folder_name
+from spd_bench.cli.options import add_device_option, add_method_options, device_of, options_of, require_folder_name
 from spd_bench.datasets import resolve_dataset
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder for the masks")
     parser.add_argument("--save-saliency", action="store_true", help="write saliency volumes to OUT/saliency")
     parser.add_argument("--save-prompts", action="store_true", help="write consensus points to OUT/prompts")
+    add_method_options(parser)
     add_device_option(parser)
     return run_command(_run, parser, argv)
 
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
+    from spd_bench.methods.method import MethodRun
     from spd_bench.methods.registry import get_method
     from spd_bench.planning.plan import read_plan
     from spd_bench.prediction.folder import ExtraOutputs, find_cases, predict_cases
@@ -60,11 +63,20 @@ def _run(arguments: argparse.Namespace) -> None:
                 remedy=f"give its points with -p; {method.name} needs them",
             )
     plan.split(arguments.fold)
-    run = method.run_folder(folders.results, plan, arguments.fold)
-    record = read_record(run)
+    run = MethodRun(
+        method=method,
+        plan=plan,
+        fold=arguments.fold,
+        results=folders.results,
+        device=device_of(arguments),
+        options=partial(options_of, arguments),
+    )
+    record = read_record(run.folder)
     if record is not None and record.hashes["plan"] != plan.hashes()["plan"]:
-        raise InputError("this run was trained on another plan of the dataset", file=run, remedy="train it again")
-    predictor = method.predictor(run, plan, device_of(arguments))
+        raise InputError(
+            "this run was trained on another plan of the dataset", file=run.folder, remedy="train it again"
+        )
+    predictor = method.predictor(run)
     predict_cases(
         tqdm(cases, "predicting", unit="case"),
         predictor,

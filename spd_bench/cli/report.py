@@ -52,5 +52,7 @@ def print_comparison(comparison: Comparison) -> None:
     print("written:")
     for file in comparison.files:
         print(f"  {file}")
+    for method, reason in comparison.skipped.items():
+        print(f"not run: {method}: {reason}", file=sys.stderr)
     for cell, reason in comparison.failures.items():
         print(f"failed: {cell}: {reason}", file=sys.stderr)

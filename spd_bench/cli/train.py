@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 from spd_bench.cli.command import command_parser, run_command
 from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
@@ -20,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         example="spd_train -d TI -m spd -f 0 --epochs 100 --backbone vit_b --weights sam_vit_b_01ec64.pth",
     )
     parser.add_argument("-d", "--dataset", required=True, help="TI, SCAR, FUMPE, KiTS, or any nnU-Net id or folder")
-    parser.add_argument("-m", "--method", required=True, help="a row of the table: unet, nnunet, spd")
+    parser.add_argument(
+        "-m", "--method", required=True, help="a row of the table, such as unet, nnunet, sam_tuning, spd"
+    )
     parser.add_argument("-f", "--fold", type=int, default=0, help="the fold (0)")
     parser.add_argument("--continue", dest="resume", action="store_true", help="continue after the last whole epoch")
     add_training_options(parser)
@@ -28,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from spd_bench.methods.fitting import fit
+    from spd_bench.methods.fitting import ensure_fitted, fit
+    from spd_bench.methods.method import MethodRun
     from spd_bench.methods.registry import get_method
     from spd_bench.planning.plan import read_plan
 
@@ -36,19 +40,22 @@ def _run(arguments: argparse.Namespace) -> None:
     print(folders.describe())
     method = get_method(arguments.method)
     plan = read_plan(folders.preprocessed / resolve_dataset(arguments.dataset, folders.all))
-    record = fit(
-        method,
+    budget = budget_of(arguments)
+    run = MethodRun(
+        method=method,
         plan=plan,
         fold=arguments.fold,
-        budget=budget_of(arguments),
-        options=options_of(arguments, method.name),
         results=folders.results,
         device=device_of(arguments),
-        resume=arguments.resume,
+        options=partial(options_of, arguments),
     )
+    for other in run.required:
+        ensure_fitted(other, budget)
+    record = fit(run, budget, resume=arguments.resume)
     for line in note_lines(record.notes):
         print(line)
-    print(f"trained {method.name}: {method.run_folder(folders.results, plan, arguments.fold)}")
+    done = "trained" if method.trainer is not None else "recorded (nothing to train)"
+    print(f"{done} {method.name}: {run.folder}")
 
 
 if __name__ == "__main__":

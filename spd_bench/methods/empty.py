@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from spd_bench.methods.method import Method, MethodOptions
-from spd_bench.planning.plan import Plan
+from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.prediction.volume import Prediction, PromptedVolume
-from spd_bench.training.settings import Budget, TrainingSettings
 
 
 class EmptyPredictor:
@@ -27,12 +23,7 @@ def _settings(options: MethodOptions) -> dict[str, Any]:
     return {}
 
 
-def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    msg = "the empty row is not trained"
-    raise TypeError(msg)
-
-
-def _predictor(folder: Path, plan: Plan, device: torch.device) -> EmptyPredictor:
+def _predictor(run: MethodRun) -> EmptyPredictor:
     return EmptyPredictor()
 
 
@@ -43,6 +34,6 @@ EMPTY = Method(
     trainer=None,
     own_plan=False,
     settings=_settings,
-    training=_training,
+    training=None,
     predictor=_predictor,
 )

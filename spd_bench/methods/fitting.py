@@ -4,41 +4,100 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import torch
-
 from spd_bench.errors import InputError
-from spd_bench.methods.method import Method, MethodOptions, plans_name
-from spd_bench.planning.plan import Plan
-from spd_bench.training.records import RunRecord, environment
-from spd_bench.training.run import TrainingRun, train
+from spd_bench.methods.method import Method, MethodRun, plans_name
+from spd_bench.storage import sha256_of_file
+from spd_bench.training.records import RECORD_NAME, RunRecord, environment, read_record
+from spd_bench.training.run import TrainingRun, recorded_method_settings, train
 from spd_bench.training.settings import Budget
 
 
-def training_run(method: Method, *, plan: Plan, fold: int, budget: Budget, options: MethodOptions) -> TrainingRun:
+def training_run(run: MethodRun, budget: Budget) -> TrainingRun:
     """What training the row means under a budget.
 
     Raises:
         InputError: the row is not trained, or an option does not fit it.
     """
-    if method.trainer is None:
+    method, options = run.method, run.own_options
+    if method.trainer is None or method.training is None:
         raise InputError(f"the row {method.name!r} is not trained", remedy="choose another method")
     with _refusals(method):
         settings = method.settings(options)
-        training = method.training(budget, plan, options)
+        training = method.training(budget, run.plan, options)
     return TrainingRun(
         method=method.name,
         plans_name=plans_name(method.name),
         trainer=method.trainer,
-        configuration=method.configuration(plan),
-        plan=plan,
-        fold=fold,
+        configuration=method.configuration(run.plan),
+        plan=run.plan,
+        fold=run.fold,
         training=training,
         method_settings=settings,
-        hashes=method.hashes(plan),
+        hashes=hashes(run),
     )
+
+
+def hashes(run: MethodRun) -> dict[str, str | None]:
+    """What a result of the run stands on: plan, splits, the prompts where it is given them, and other rows' runs."""
+    own = {**run.plan.hashes(), "prompts": run.plan.prompts_sha256 if run.method.uses_prompts else None}
+    for other in run.required:
+        record = other.folder / RECORD_NAME
+        own[f"run of {other.method.name}"] = sha256_of_file(record) if record.is_file() else None
+    return own
+
+
+def expected_settings(run: MethodRun, budget: Budget) -> dict[str, Any]:
+    """The settings that the run would record; an old run with the same need not be repeated.
+
+    Raises:
+        InputError: an option does not fit the row.
+    """
+    if run.method.trainer is None:
+        with _refusals(run.method):
+            return {"training": None, "method": recorded_method_settings(run.method.settings(run.own_options))}
+    return training_run(run, budget).settings()
+
+
+def ensure_fitted(run: MethodRun, budget: Budget) -> RunRecord:
+    """The record of the run, trained now unless an equal run is complete; so with the runs that it stands on."""
+    for other in run.required:
+        ensure_fitted(other, budget)
+    record = read_record(run.folder)
+    if record is not None and record.settings == expected_settings(run, budget) and record.hashes == hashes(run):
+        return record
+    return fit(run, budget)
+
+
+def fit(run: MethodRun, budget: Budget, *, resume: bool = False) -> RunRecord:
+    """Train the row on one fold (rows without training are only recorded) and return its record.
+
+    The runs that it stands on must be there, see :func:`ensure_fitted`.
+    """
+    method = run.method
+    if method.trainer is not None:
+        return train(training_run(run, budget), folder=run.folder, device=run.device, resume=resume)
+    run.plan.split(run.fold)
+    settings = expected_settings(run, budget)
+    record = RunRecord(
+        method=method.name,
+        dataset=run.plan.dataset,
+        fold=run.fold,
+        seed=budget.seed,
+        epochs=0,
+        images_seen=0,
+        configuration=method.configuration(run.plan),
+        settings=settings,
+        backbone=settings["method"].get("backbone"),
+        weights=_weights(method.settings(run.own_options)),
+        parameters=0,
+        hashes=hashes(run),
+        prompts=run.plan.prompts_provenance,
+        environment=environment(run.device),
+    )
+    record.write(run.folder)
+    return record
 
 
 @contextlib.contextmanager
@@ -52,52 +111,10 @@ def _refusals(method: Method) -> Iterator[None]:
         raise InputError(f"setting of {method.name} refused ({error})", remedy="correct the option") from error
 
 
-def expected_settings(
-    method: Method, *, plan: Plan, fold: int, budget: Budget, options: MethodOptions
-) -> dict[str, Any]:
-    """The settings that a run of the row would record; an old run with the same need not be repeated.
-
-    Raises:
-        InputError: an option does not fit the row.
-    """
-    if method.trainer is None:
-        with _refusals(method):
-            return {"training": None, "method": method.settings(options)}
-    return training_run(method, plan=plan, fold=fold, budget=budget, options=options).settings()
-
-
-def fit(
-    method: Method,
-    *,
-    plan: Plan,
-    fold: int,
-    budget: Budget,
-    options: MethodOptions,
-    results: Path,
-    device: torch.device,
-    resume: bool = False,
-) -> RunRecord:
-    """Train the row on one fold (rows without training are only recorded) and return its record."""
-    folder = method.run_folder(results, plan, fold)
-    if method.trainer is not None:
-        run = training_run(method, plan=plan, fold=fold, budget=budget, options=options)
-        return train(run, folder=folder, device=device, resume=resume)
-    plan.split(fold)
-    record = RunRecord(
-        method=method.name,
-        dataset=plan.dataset,
-        fold=fold,
-        seed=budget.seed,
-        epochs=0,
-        images_seen=0,
-        configuration=method.configuration(plan),
-        settings=expected_settings(method, plan=plan, fold=fold, budget=budget, options=options),
-        backbone=None,
-        weights={"name": "none", "sha256": None},
-        parameters=0,
-        hashes=method.hashes(plan),
-        prompts=plan.prompts_provenance,
-        environment=environment(device),
-    )
-    record.write(folder)
-    return record
+def _weights(settings: dict[str, Any]) -> dict[str, str | None]:
+    """What a record says of the weights of a row that is not trained."""
+    if "weights" not in settings:
+        return {"name": "none", "sha256": None}
+    if settings["weights"] is None:
+        return {"name": "random", "sha256": None}
+    return {"name": settings["weights"].rpartition("/")[2], "sha256": settings["weights_sha256"]}

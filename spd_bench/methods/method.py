@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from spd_bench.errors import InputError
+from spd_bench.models.weight_families import WEIGHTS_VARIABLE, find_weights
+from spd_bench.models.weight_files import weights_sha256
 from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan
 from spd_bench.planning.planner import PLANS_NAME
 from spd_bench.prediction.volume import VolumePredictor
 from spd_bench.training.settings import Budget, TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
+
+
+class MissingWeightsError(InputError):
+    """A row means nothing without weights that the user has not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +29,16 @@ class MethodOptions:
 
     Attributes:
         backbone: SAM backbone of the rows that have one.
-        weights: checkpoint of the backbone, None for training from scratch.
+        weights: checkpoints by family ("sam", "medsam", "sam2", "medsam2").
+        weights_folder: where published checkpoints are looked for by their names; None for nowhere.
+        allow_random: run rows that mean nothing without weights with random ones all the same.
         overrides: values for the method's own settings by their names.
     """
 
     backbone: str = "vit_b"
-    weights: Path | None = None
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    weights_folder: Path | None = None
+    allow_random: bool = False
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def refuse_overrides(self) -> None:
@@ -35,6 +46,27 @@ class MethodOptions:
         if self.overrides:
             msg = f"there is no setting {next(iter(self.overrides))!r}"
             raise ValueError(msg)
+
+    def weights_of(self, family: str, *, backbone: str | None = None) -> dict[str, Any]:
+        """The settings ``weights`` and ``weights_sha256`` of a family, both None for random weights."""
+        path = find_weights(family, backbone=backbone or self.backbone, given=self.weights, folder=self.weights_folder)
+        if path is None:
+            return {"weights": None, "weights_sha256": None}
+        return {"weights": str(path.absolute()), "weights_sha256": weights_sha256(path)}
+
+    def needed_weights_of(self, family: str, *, backbone: str | None = None) -> dict[str, Any]:
+        """As :meth:`weights_of`, for rows that mean nothing with random weights.
+
+        Raises:
+            MissingWeightsError: there are none, and random ones were not asked for.
+        """
+        found = self.weights_of(family, backbone=backbone)
+        if found["weights"] is None and not self.allow_random:
+            raise MissingWeightsError(
+                f"this row means nothing without the weights of {family} ({backbone or self.backbone})",
+                remedy=f"give --weights {family}=FILE, set {WEIGHTS_VARIABLE}, or run it with --allow-random",
+            )
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +80,11 @@ class Method:
         trainer: class that trains it, None for rows that are not trained.
         own_plan: whether it is trained on nnU-Net's own configuration instead of the fixed-size slices.
         settings: the method's own settings as JSON values, from the user's options.
-        training: the row's recipe within a budget.
-        predictor: builds a predictor from a trained run's folder (any folder for untrained rows).
+        training: the row's recipe within a budget; None for rows that are not trained.
+        predictor: builds a predictor for a run of the row.
+        requires: rows that must have been fitted on the same fold before this one can predict.
+        base: the row that this one is a variant of: settings given for that row hold here too.
+        note: what a reader of the tables must know of the row, one sentence; printed under them.
     """
 
     name: str
@@ -58,22 +93,80 @@ class Method:
     trainer: type[TrackedTrainer] | None
     own_plan: bool
     settings: Callable[[MethodOptions], dict[str, Any]]
-    training: Callable[[Budget, Plan, MethodOptions], TrainingSettings]
-    predictor: Callable[[Path, Plan, torch.device], VolumePredictor]
+    training: Callable[[Budget, Plan, MethodOptions], TrainingSettings] | None
+    predictor: Callable[[MethodRun], VolumePredictor]
+    requires: Callable[[MethodOptions], tuple[Method, ...]] = lambda _: ()
+    base: str | None = None
+    note: str = ""
 
     def configuration(self, plan: Plan) -> str:
         """Name of the nnU-Net configuration that the row is trained on."""
         return NNUNET_CONFIGURATION if self.own_plan else plan.configuration
-
-    def hashes(self, plan: Plan) -> dict[str, str | None]:
-        """What a result of the row stands on; prompts only where the row is given them."""
-        return {**plan.hashes(), "prompts": plan.prompts_sha256 if self.uses_prompts else None}
 
     def run_folder(self, results: Path, plan: Plan, fold: int) -> Path:
         """Where nnU-Net's trainer puts the row's weights, in nnU-Net's own layout."""
         trainer = self.trainer.__name__ if self.trainer is not None else "NoTrainer"
         name = f"{trainer}__{plans_name(self.name)}__{self.configuration(plan)}"
         return results / plan.dataset / name / f"fold_{fold}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodRun:
+    """A row on one fold of one dataset, trained or to be trained.
+
+    Attributes:
+        method: the row.
+        plan: the planned dataset.
+        fold: the fold.
+        results: nnU-Net's results folder.
+        device: where to train and predict.
+        options: the user's options for a row of that name.
+    """
+
+    method: Method
+    plan: Plan
+    fold: int
+    results: Path
+    device: torch.device
+    options: Callable[[str], MethodOptions]
+
+    @property
+    def own_options(self) -> MethodOptions:
+        """The user's options for this very row."""
+        return self.options(self.method.name)
+
+    @property
+    def folder(self) -> Path:
+        """Where the run's weights and record lie."""
+        return self.method.run_folder(self.results, self.plan, self.fold)
+
+    def of(self, method: Method) -> MethodRun:
+        """The run of another row on the same fold."""
+        return replace(self, method=method)
+
+    @property
+    def required(self) -> tuple[MethodRun, ...]:
+        """The runs that this one stands on."""
+        return tuple(self.of(method) for method in self.method.requires(self.own_options))
+
+
+def variant(method: Method, *, name: str, title: str, overrides: Mapping[str, Any]) -> Method:
+    """A row that is another one with some of its settings fixed, such as a row of an ablation."""
+
+    def fixed(options: MethodOptions) -> MethodOptions:
+        return replace(options, overrides={**options.overrides, **overrides})
+
+    training = method.training
+    return replace(
+        method,
+        name=name,
+        title=title,
+        base=method.base or method.name,
+        settings=lambda options: method.settings(fixed(options)),
+        training=None if training is None else lambda budget, plan, options: training(budget, plan, fixed(options)),
+        predictor=lambda run: method.predictor(replace(run, options=lambda name: fixed(run.options(name)))),
+        requires=lambda options: method.requires(fixed(options)),
+    )
 
 
 def plans_name(method: str) -> str:

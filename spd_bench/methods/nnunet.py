@@ -10,14 +10,12 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
-from spd_bench.methods.method import Method, MethodOptions
+from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan
 from spd_bench.prediction.volume import Prediction, PromptedVolume
 from spd_bench.training.nnunet_trainer import BudgetedNNUNetTrainer
@@ -32,8 +30,9 @@ _EPOCHS_MAY_DIFFER = 1.5
 class NNUNetPredictor:
     """Runs nnU-Net's predictor in this process."""
 
-    def __init__(self, folder: Path, plan: Plan, device: torch.device) -> None:
-        network, checkpoint = load_network(BudgetedNNUNetTrainer, folder, plan=plan, device=device)
+    def __init__(self, run: MethodRun) -> None:
+        plan, device = run.plan, run.device
+        network, checkpoint = load_network(BudgetedNNUNetTrainer, run.folder, plan=plan, device=device)
         plans_manager, configuration = plan.managers(NNUNET_CONFIGURATION)
         with contextlib.redirect_stdout(io.StringIO()):
             self._predictor = nnUNetPredictor(device=device, allow_tqdm=False)

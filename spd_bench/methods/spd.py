@@ -8,14 +8,15 @@ pairwise slice consistency, one encoding a slice. What the paper leaves open is 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from spd_bench.methods.method import Method, MethodOptions
-from spd_bench.models.inference import segment_volume
+from spd_bench.methods.method import Method, MethodOptions, MethodRun, variant
+from spd_bench.models.distillation import distill_prompts
+from spd_bench.models.inference import saliency_volume, segment_volume
 from spd_bench.models.spd import SPDNetwork
 from spd_bench.planning.grid import masks_on_own_grid, resize_images, voxels_of_points
 from spd_bench.planning.plan import Plan
@@ -36,6 +37,16 @@ class SPDPredictor:
         self._plan = plan
         self._device = device
 
+    @property
+    def _context(self) -> int:
+        return self._settings.context_of(self._plan.slice_settings["context"])
+
+    def consensus(self, volume: PromptedVolume) -> list[NDArray[np.int64]]:
+        """The volume's distilled points on its preprocessed slices, (N, 2) integer (x, y) each."""
+        saliency = saliency_volume(self._network, volume_slices(volume, self._plan), device=self._device)
+        points = slice_points(volume, self._plan)
+        return distill_prompts(saliency, points, threshold=self._settings.threshold, context=self._context)
+
     def predict(self, volume: PromptedVolume) -> Prediction:
         """Segment one volume; saliency and consensus points come along."""
         plan, grid = self._plan, volume.geometry.shape
@@ -45,7 +56,7 @@ class SPDPredictor:
             slice_points(volume, plan),
             device=self._device,
             threshold=self._settings.threshold,
-            context=plan.slice_settings["context"],
+            context=self._context,
             empty_prompt=self._settings.empty_prompt,
         )
         planned = [grid[axis] for axis in plan.transpose]
@@ -59,20 +70,20 @@ class SPDPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    weights = str(options.weights.resolve()) if options.weights is not None else None
-    return SPDSettings(backbone=options.backbone, weights=weights, **options.overrides).to_json()
+    return SPDSettings(backbone=options.backbone, **options.weights_of("sam"), **options.overrides).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    training = scratch_training(budget) if options.weights is None else pretrained_training(budget)
+    from_scratch = options.weights_of("sam")["weights"] is None
+    training = scratch_training(budget) if from_scratch else pretrained_training(budget)
     SPDTrainer.check_epochs(training.epochs)
     return training
 
 
-def _predictor(folder: Path, plan: Plan, device: torch.device) -> SPDPredictor:
-    network, checkpoint = load_network(SPDTrainer, folder, plan=plan, device=device)
+def _predictor(run: MethodRun) -> SPDPredictor:
+    network, checkpoint = load_network(SPDTrainer, run.folder, plan=run.plan, device=run.device)
     settings = SPDSettings(**checkpoint["init_args"]["plans"]["spd_method"])
-    return SPDPredictor(cast(SPDNetwork, network), settings, plan, device)
+    return SPDPredictor(cast(SPDNetwork, network), settings, run.plan, run.device)
 
 
 SPD = Method(
@@ -85,3 +96,13 @@ SPD = Method(
     training=_training,
     predictor=_predictor,
 )
+
+SPD_VARIANTS = (
+    variant(SPD, name="spd_local", title="SPD, local only", overrides={"context": 0, "psc_weight": 0.0}),
+    variant(SPD, name="spd_cpd", title="SPD without PSC", overrides={"psc_weight": 0.0}),
+    variant(SPD, name="spd_decode", title="SPD, empty prompts decoded", overrides={"empty_prompt": "decode"}),
+    variant(SPD, name="spd_previous", title="SPD, PSC with previous", overrides={"psc_direction": "previous"}),
+    variant(SPD, name="spd_both", title="SPD, PSC with both", overrides={"psc_direction": "both"}),
+    variant(SPD, name="spd_q_v", title="SPD, LoRA on q and v", overrides={"lora_target": "q_v"}),
+)
+"""The ablations of the paper, each against the row ``spd``: settings of one method."""

@@ -7,14 +7,13 @@ loader and augmentation are those of the promptable rows, so that only the netwo
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from spd_bench.methods.method import Method, MethodOptions
+from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import Prediction, PromptedVolume, volume_slices
@@ -77,9 +76,9 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
     return scratch_training(budget)
 
 
-def _predictor(folder: Path, plan: Plan, device: torch.device) -> UNetPredictor:
-    network, _ = load_network(UNetTrainer, folder, plan=plan, device=device)
-    return UNetPredictor(network, plan, device)
+def _predictor(run: MethodRun) -> UNetPredictor:
+    network, _ = load_network(UNetTrainer, run.folder, plan=run.plan, device=run.device)
+    return UNetPredictor(network, run.plan, run.device)
 
 
 UNET = Method(

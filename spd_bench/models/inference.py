@@ -1,4 +1,4 @@
-"""SPD on a whole volume: each slice is encoded once, the points are distilled, the slices decoded."""
+"""Whole volumes: each slice is encoded once and decoded from its points, for SPD after their distillation."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spd_bench.models.distillation import distill_prompts
+from spd_bench.models.sam_network import SamNetwork
 from spd_bench.models.spd import SPDNetwork
 
 EMPTY_LOGIT = -20.0
@@ -81,14 +82,49 @@ def segment_volume(
     consensus = distill_prompts(saliency, points, threshold=threshold, context=context)
 
     logits = np.full(saliency.shape, EMPTY_LOGIT, np.float32)
-    decoded = [z for z in range(len(slices)) if len(consensus[z]) or empty_prompt == "decode"]
-    # Only slices with equally many points are decoded in one pass, so they come to stand side by side.
-    decoded.sort(key=lambda z: len(consensus[z]))
-    for start in range(0, len(decoded), batch_size):
-        chosen = decoded[start : start + batch_size]
+    for chosen in _decoded_together(consensus, empty_prompt, batch_size):
         masks = network.decode(torch.stack([embeddings[z] for z in chosen]), [consensus[z] for z in chosen])
         logits[chosen] = masks.float().cpu().numpy()
     return VolumeSegmentation(logits=logits, saliency=saliency, points=consensus)
+
+
+@torch.inference_mode()
+def decode_volume(
+    network: SamNetwork,
+    slices: NDArray[np.float32],
+    points: Sequence[NDArray[np.int64]],
+    *,
+    device: torch.device,
+    empty_prompt: Literal["skip", "decode"] = "skip",
+    batch_size: int = 8,
+) -> NDArray[np.float32]:
+    """Mask logits (Z, R, R) of slices (Z, 3, R, R) in [-1, 1], each from its own points as they are.
+
+    Args:
+        network: a SAM.
+        slices: the slices; those that are left empty are not even encoded.
+        points: for each slice the points (N, 2) as integer (x, y).
+        device: where the network lies.
+        empty_prompt: what becomes of a slice without a point.
+        batch_size: slices that are encoded and decoded together.
+    """
+    network.eval()
+    side = slices.shape[-1]
+    logits = np.full((len(slices), side, side), EMPTY_LOGIT, np.float32)
+    for chosen in _decoded_together(points, empty_prompt, batch_size):
+        images = torch.from_numpy(np.ascontiguousarray(slices[chosen])).to(device)
+        logits[chosen] = network(images, [points[z] for z in chosen]).float().cpu().numpy()
+    return logits
+
+
+def _decoded_together(
+    points: Sequence[NDArray[np.int64]], empty_prompt: Literal["skip", "decode"], batch_size: int
+) -> Iterator[list[int]]:
+    """Slices to be decoded, in batches: those with equally many points stand side by side, to go in one pass."""
+    decoded = [z for z in range(len(points)) if len(points[z]) or empty_prompt == "decode"]
+    decoded.sort(key=lambda z: len(points[z]))
+    for start in range(0, len(decoded), batch_size):
+        yield decoded[start : start + batch_size]
 
 
 def _chunks(slices: NDArray[np.float32], device: torch.device, batch_size: int) -> Iterator[Tensor]:

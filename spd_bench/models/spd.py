@@ -7,21 +7,17 @@ arXiv 2604.23314.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
-from spd_bench.models.decoding import decode_points
-from spd_bench.models.lora import LoraSettings, add_lora, has_lora, set_lora_trainable
+from spd_bench.models.lora import LoraSettings, add_lora
 from spd_bench.models.saliency import SaliencyHead
-from spd_bench.models.sam import build_sam
-from spd_bench.models.weights import WeightsInfo, load_sam_weights
+from spd_bench.models.sam_network import SamNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +54,10 @@ class SPDModelSettings:
         return self.lora is None if self.train_prompt_encoder is None else self.train_prompt_encoder
 
 
-class SPDNetwork(nn.Module):
+class SPDNetwork(SamNetwork):
     """SAM and a saliency head over one image encoder.
 
-    Built in Stage I. ``train()`` keeps the frozen parts in evaluation mode, so that in Stage II LoRA's dropout is
-    off. Attributes: ``sam``, ``saliency_head`` and ``settings``.
+    Built in Stage I. Attributes: ``sam``, ``saliency_head`` and ``settings``.
 
     Args:
         settings: what the network is made of.
@@ -71,13 +66,11 @@ class SPDNetwork(nn.Module):
     """
 
     def __init__(self, settings: SPDModelSettings, *, sam: Sam) -> None:
-        super().__init__()
+        super().__init__(sam=sam, backbone=settings.backbone, resolution=settings.resolution)
         self.settings = settings
-        self.sam = sam
         self.saliency_head = SaliencyHead(channels=sam.prompt_encoder.embed_dim, bias=settings.saliency_bias)
         if settings.lora is not None:
             add_lora(sam.image_encoder, settings.lora)
-        self._trained: frozenset[str] = frozenset()
         self.train_stage_one()
 
     def forward(self, images: Tensor, points: Sequence[NDArray[Any] | Tensor] | None = None) -> Tensor:
@@ -93,44 +86,9 @@ class SPDNetwork(nn.Module):
         embeddings = self.encode(images)
         return self.saliency_logits(embeddings) if points is None else self.decode(embeddings, points)
 
-    def encode(self, images: Tensor) -> Tensor:
-        """Image embeddings (B, C, h, w) of images (B, 3, R, R) in [-1, 1].
-
-        Raises:
-            ValueError: the images have another shape.
-        """
-        side = self.settings.resolution
-        if images.ndim != 4 or tuple(images.shape[1:]) != (3, side, side):
-            msg = f"images must have shape (B, 3, {side}, {side}), got {tuple(images.shape)}"
-            raise ValueError(msg)
-        return self.sam.image_encoder(images)
-
     def saliency_logits(self, embeddings: Tensor) -> Tensor:
         """Saliency logits (B, R, R) from image embeddings; their sigmoid is the saliency map."""
-        return self.saliency_head(embeddings, self.settings.resolution)[:, 0]
-
-    def decode(self, embeddings: Tensor, points: Sequence[NDArray[Any] | Tensor]) -> Tensor:
-        """Mask logits (B, R, R) from image embeddings and B point sets (N, 2) of pixels (x, y).
-
-        Raises:
-            ValueError: a shape is wrong.
-        """
-        return decode_points(self.sam, embeddings, points, resolution=self.settings.resolution)
-
-    def load_sam(self, path: Path) -> WeightsInfo:
-        """Start from a SAM checkpoint: fill all of SAM but its LoRA layers (see ``load_sam_weights``).
-
-        Raises:
-            InputError: the file is missing, damaged, or belongs to another backbone; nothing is changed then.
-        """
-        plain = build_sam(self.settings.backbone, resolution=self.settings.resolution)
-        info = load_sam_weights(plain, path)
-        # LoRA moves the layers it adapts to "base_layer", so the keys differ by that only.
-        own = {name.replace(".base_layer.", "."): value for name, value in self.sam.state_dict().items()}
-        with torch.no_grad():
-            for name, value in plain.state_dict().items():
-                own[name].copy_(value)
-        return info
+        return self.saliency_head(embeddings, self.resolution)[:, 0]
 
     def train_stage_one(self) -> None:
         """Train LoRA (without LoRA the whole image encoder) and the saliency head; freeze all else."""
@@ -141,40 +99,6 @@ class SPDNetwork(nn.Module):
         prompt_encoder = ("prompt_encoder",) if self.settings.trains_prompt_encoder else ()
         self.train_only(("mask_decoder", *prompt_encoder))
 
-    def train_only(self, parts: Collection[str]) -> None:
-        """Make some parts trainable and freeze the others.
-
-        Args:
-            parts: among "image_encoder" (its LoRA alone where it has LoRA), "prompt_encoder", "mask_decoder" and
-                "saliency_head".
-
-        Raises:
-            ValueError: a part is unknown.
-        """
-        known = self._parts()
-        unknown = sorted(set(parts) - set(known))
-        if unknown:
-            msg = f"parts must be among {', '.join(known)}, got {', '.join(unknown)}"
-            raise ValueError(msg)
-        self._trained = frozenset(parts)
-        for name, part in known.items():
-            if has_lora(part):
-                set_lora_trainable(part, trainable=name in self._trained)
-            else:
-                part.requires_grad_(name in self._trained)
-        self.train(self.training)
-
-    def train(self, mode: bool = True) -> SPDNetwork:
-        """As ``nn.Module.train``, with the frozen parts kept in evaluation mode."""
-        super().train(mode)
-        for name, part in self._parts().items():
-            part.train(mode and name in self._trained)
-        return self
-
-    def _parts(self) -> dict[str, nn.Module]:
-        return {
-            "image_encoder": self.sam.image_encoder,
-            "prompt_encoder": self.sam.prompt_encoder,
-            "mask_decoder": self.sam.mask_decoder,
-            "saliency_head": self.saliency_head,
-        }
+    def parts(self) -> dict[str, nn.Module]:
+        """SAM's parts and the saliency head."""
+        return {**super().parts(), "saliency_head": self.saliency_head}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.optim import Adam
+from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 from spd_bench.losses import segmentation_loss
@@ -27,6 +27,7 @@ from spd_bench.training.windows import (
     read_slice_index,
 )
 
+_OPTIMIZERS: dict[str, type[Adam | AdamW]] = {"adam": Adam, "adamw": AdamW}
 _PLATEAU_FACTOR = 0.5
 _PLATEAU_PATIENCE = 4
 _WORKERS_BESIDE_GPU = 4
@@ -35,8 +36,8 @@ _WORKERS_BESIDE_GPU = 4
 class PromptTrainer(TrackedTrainer):
     """Trains on windows of slices; a method overrides :meth:`predict_batch` and, if it must, the rest.
 
-    Adam with the paper's plateau schedule or, from scratch, a warm-up and a cosine; gradient clipping; no
-    deep supervision, no compilation.
+    Optimiser, schedule and loss are the row's own (the paper's Adam with a plateau schedule by default);
+    gradient clipping; no deep supervision, no compilation.
     """
 
     def __init__(
@@ -105,13 +106,16 @@ class PromptTrainer(TrackedTrainer):
     def _build_loss(self) -> None:
         return None
 
-    def configure_optimizers(self) -> tuple[Adam, LambdaLR | ReduceLROnPlateau]:
-        """Adam over what is trainable now, and its schedule over the running stage."""
+    def configure_optimizers(self) -> tuple[Adam | AdamW, LambdaLR | ReduceLROnPlateau]:
+        """The optimiser of what is trainable now, and its schedule over the running stage."""
         settings = self.settings
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        optimizer = Adam(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        kind = _OPTIMIZERS[settings.optimizer]
+        optimizer = kind(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         if settings.schedule == "plateau":
             return optimizer, ReduceLROnPlateau(optimizer, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE)
+        if settings.schedule == "constant":
+            return optimizer, LambdaLR(optimizer, lambda _: 1.0)
         steps = self.steps_in_stage
         warmup = max(1, round(settings.warmup_share * steps))
         return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup=warmup, steps=steps))

@@ -51,7 +51,15 @@ class TrainingRun:
 
     def settings(self) -> dict[str, Any]:
         """All settings of the run as JSON values; two runs with the same are the same run."""
-        return {"training": self.trainer.recorded_settings(self.training), "method": self.method_settings}
+        return {
+            "training": self.trainer.recorded_settings(self.training),
+            "method": recorded_method_settings(self.method_settings),
+        }
+
+
+def recorded_method_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """A method's settings as records state them: weights by their hash, wherever the file lies."""
+    return {name: value for name, value in settings.items() if name != "weights"}
 
 
 def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool = False) -> RunRecord:
@@ -118,12 +126,16 @@ def build_trainer(run: TrainingRun, *, device: torch.device, resume: bool) -> Tr
 def check_same_run(run: TrainingRun, checkpoint: Path) -> None:
     """Raise InputError where an unfinished run was begun under other settings, plan or prompts."""
     begun = read_checkpoint(checkpoint, torch.device("cpu"))["init_args"]["plans"]
-    for name, wanted in (
-        ("training settings", ("spd_training", run.training.to_json())),
-        ("method settings", ("spd_method", run.method_settings)),
-        ("plan, splits or prompts", ("spd_hashes", run.hashes)),
+    for name, found, wanted in (
+        ("training settings", begun.get("spd_training"), run.training.to_json()),
+        (
+            "method settings",
+            recorded_method_settings(begun.get("spd_method", {})),
+            recorded_method_settings(run.method_settings),
+        ),
+        ("plan, splits or prompts", begun.get("spd_hashes"), run.hashes),
     ):
-        if begun.get(wanted[0]) != wanted[1]:
+        if found != wanted:
             raise InputError(
                 f"the unfinished run was begun with other {name}",
                 file=checkpoint,

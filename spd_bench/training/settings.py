@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from spd_bench.losses import LossSettings
 
-Schedule = Literal["plateau", "cosine"]
+Schedule = Literal["plateau", "cosine", "constant"]
+Optimizer = Literal["adam", "adamw"]
+_COUNTS = ("epochs", "iterations_per_epoch", "validation_iterations", "batch_size")
 _SCRATCH_LEARNING_RATE = 1e-3
 _SHARE_OF_VALIDATION = 0.1
 
@@ -58,8 +61,9 @@ class TrainingSettings:
         batch_size: slices in a batch.
         seed: seed of initialisation, sampling and augmentation.
         learning_rate: peak learning rate.
+        optimizer: ``adam``, or ``adamw`` whose weight decay is decoupled from the gradient.
         weight_decay: Adam's L2 term.
-        schedule: ``plateau`` (factor 0.5, patience 4 epochs) or ``cosine`` with a linear warm-up.
+        schedule: ``plateau`` (factor 0.5, patience 4 epochs), ``cosine`` with a linear warm-up, or ``constant``.
         warmup_share: share of the steps that warm up (``cosine`` only).
         gradient_clip: largest gradient norm.
         foreground_share: share of a batch that is drawn from slices with target.
@@ -73,6 +77,7 @@ class TrainingSettings:
     validation_iterations: int = 25
     batch_size: int = 8
     seed: int = 0
+    optimizer: Optimizer = "adam"
     learning_rate: float = 1e-4
     weight_decay: float = 1e-5
     schedule: Schedule = "plateau"
@@ -84,25 +89,19 @@ class TrainingSettings:
     loss: LossSettings = field(default_factory=LossSettings)
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "iterations_per_epoch", "validation_iterations", "batch_size"):
-            if getattr(self, name) < 1:
-                msg = f"{name} must be at least 1, got {getattr(self, name)}"
-                raise ValueError(msg)
-        for name in ("learning_rate", "gradient_clip"):
-            if getattr(self, name) <= 0:
-                msg = f"{name} must be positive, got {getattr(self, name)}"
-                raise ValueError(msg)
-        for name in ("weight_decay", "rotation_degrees", "seed"):
-            if getattr(self, name) < 0:
-                msg = f"{name} must not be negative, got {getattr(self, name)}"
-                raise ValueError(msg)
-        for name in ("warmup_share", "foreground_share", "flip_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                msg = f"{name} must lie in [0, 1], got {getattr(self, name)}"
-                raise ValueError(msg)
-        if self.schedule not in ("plateau", "cosine"):
-            msg = f"schedule must be 'plateau' or 'cosine', got {self.schedule!r}"
-            raise ValueError(msg)
+        rules: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+            (_COUNTS, lambda value: value >= 1, "at least 1"),
+            (("learning_rate", "gradient_clip"), lambda value: value > 0, "positive"),
+            (("weight_decay", "rotation_degrees", "seed"), lambda value: value >= 0, "at least 0"),
+            (("warmup_share", "foreground_share", "flip_probability"), lambda value: 0 <= value <= 1, "in [0, 1]"),
+            (("schedule",), lambda value: value in get_args(Schedule), f"one of {', '.join(get_args(Schedule))}"),
+            (("optimizer",), lambda value: value in get_args(Optimizer), f"one of {', '.join(get_args(Optimizer))}"),
+        )
+        for names, holds, rule in rules:
+            for name in names:
+                if not holds(getattr(self, name)):
+                    msg = f"{name} must be {rule}, got {getattr(self, name)!r}"
+                    raise ValueError(msg)
 
     @property
     def images_seen(self) -> int:

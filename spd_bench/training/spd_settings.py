@@ -9,9 +9,9 @@ from spd_bench.errors import InputError
 from spd_bench.models.lora import LoraSettings
 from spd_bench.models.sam import BACKBONES
 from spd_bench.models.spd import SPDModelSettings
+from spd_bench.training.prompted import EmptyPrompt
 
 Direction = Literal["next", "previous", "both"]
-EmptyPrompt = Literal["skip", "decode"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +21,14 @@ class SPDSettings:
     Attributes:
         backbone: name of the SAM backbone.
         weights: path of a SAM checkpoint, or None: the encoder is then trained whole, "from scratch".
+        weights_sha256: hash of that checkpoint, None for random weights.
         lora_rank: rank of LoRA; used with weights only.
         lora_alpha: LoRA's scale.
         lora_dropout: LoRA's dropout.
+        lora_target: what LoRA adapts, a name in ``LORA_TARGETS``.
         saliency_bias: start value of the saliency head's last bias.
         threshold: tau; a point survives where the saliency is above it.
+        context: n of CPD, the neighbouring slices on each side; None takes the plan's, 0 is local validation only.
         empty_prompt: a slice without a surviving point is left empty (``skip``) or decoded without a point.
         psc_weight: weight of the pairwise slice consistency.
         psc_direction: the neighbour a slice is compared with.
@@ -36,11 +39,14 @@ class SPDSettings:
 
     backbone: str = "vit_b"
     weights: str | None = None
+    weights_sha256: str | None = None
     lora_rank: int = 8
     lora_alpha: float = 16.0
     lora_dropout: float = 0.1
+    lora_target: str = "qkv"
     saliency_bias: float = -2.0
     threshold: float = 0.5
+    context: int | None = None
     empty_prompt: EmptyPrompt = "skip"
     psc_weight: float = 0.1
     psc_direction: Direction = "next"
@@ -50,6 +56,7 @@ class SPDSettings:
     def __post_init__(self) -> None:
         checks = {
             "threshold must lie in [0, 1]": 0 <= self.threshold <= 1,
+            "context must be none or a whole number of at least 0": self.context is None or _is_count(self.context),
             "empty_prompt must be 'skip' or 'decode'": self.empty_prompt in ("skip", "decode"),
             "psc_weight must not be negative": self.psc_weight >= 0,
             "psc_direction must be 'next', 'previous' or 'both'": self.psc_direction in ("next", "previous", "both"),
@@ -63,19 +70,31 @@ class SPDSettings:
                 raise ValueError(msg)
         if self.backbone not in BACKBONES:
             raise InputError(f"unknown backbone {self.backbone!r}", remedy=f"choose one of {', '.join(BACKBONES)}")
-        LoraSettings(rank=self.lora_rank, alpha=self.lora_alpha, dropout=self.lora_dropout)
+        self._lora()
+
+    def _lora(self) -> LoraSettings:
+        return LoraSettings(
+            rank=self.lora_rank, alpha=self.lora_alpha, dropout=self.lora_dropout, target=self.lora_target
+        )
 
     def model(self, resolution: int) -> SPDModelSettings:
         """The network's own settings."""
-        lora = LoraSettings(rank=self.lora_rank, alpha=self.lora_alpha, dropout=self.lora_dropout)
         return SPDModelSettings(
             backbone=self.backbone,
             resolution=resolution,
-            lora=lora if self.weights is not None else None,
+            lora=self._lora() if self.weights is not None else None,
             saliency_bias=self.saliency_bias,
             train_prompt_encoder=self.train_prompt_encoder,
         )
 
+    def context_of(self, planned: int) -> int:
+        """The neighbours on each side that CPD consults, given the plan's number."""
+        return planned if self.context is None else self.context
+
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return asdict(self)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

@@ -16,11 +16,12 @@ from tqdm import tqdm
 from spd_bench.errors import InputError
 from spd_bench.losses import pairwise_slice_consistency
 from spd_bench.models.distillation import distill_prompts
-from spd_bench.models.inference import EMPTY_LOGIT, saliency_volume
+from spd_bench.models.inference import saliency_volume
 from spd_bench.models.prompt_quality import PromptQuality, prompt_quality
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
 from spd_bench.training.prompt_trainer import PromptTrainer
+from spd_bench.training.prompted import prompted_logits
 from spd_bench.training.spd_settings import SPDSettings
 from spd_bench.training.windows import BatchStream, Neighbours, Points, WindowBatch
 
@@ -106,14 +107,9 @@ class SPDTrainer(PromptTrainer):
             return saliency
         with torch.no_grad():
             embeddings = self.network.encode(batch.images)
-        prompted = [
-            index for index, points in enumerate(batch.points) if len(points) or self.spd.empty_prompt == "decode"
-        ]
-        logits = embeddings.new_full(batch.masks.shape, EMPTY_LOGIT, dtype=torch.float32)
-        if prompted:
-            masks = self.network.decode(embeddings[prompted], [batch.points[index] for index in prompted])
-            logits = logits.index_copy(0, torch.tensor(prompted, device=logits.device), masks.float())
-        return logits
+        return prompted_logits(
+            batch, self.spd.empty_prompt, lambda chosen, points: self.network.decode(embeddings[list(chosen)], points)
+        )
 
     def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
         """L_seg, in Stage II with 0.1 L_psc over neighbouring slices."""
@@ -162,7 +158,7 @@ class SPDTrainer(PromptTrainer):
         """Distil the points of all cases once and note how good they are on validation cases."""
         folder = Path(self.preprocessed_dataset_folder)
         channels = self.configuration_manager.configuration["spd"]["channels"]
-        context = self.configuration_manager.configuration["spd"]["context"]
+        context = self.spd.context_of(self.configuration_manager.configuration["spd"]["context"])
         cases = nnUNetDatasetBlosc2(str(folder), sorted(self.slice_indices))
         raw, distilled = _NO_POINTS, _NO_POINTS
         for case in tqdm(sorted(self.slice_indices), "distilling prompts", unit="case", leave=False):

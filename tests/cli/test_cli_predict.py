@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from spd_bench.cli.predict import main
+from spd_bench.methods.method import MethodRun
 from spd_bench.methods.registry import METHODS
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
@@ -26,10 +27,10 @@ Capture = pytest.CaptureFixture[str]
 class _Bright:
     """Bright pixels are target; asks for the points as a promptable method does."""
 
-    def __init__(self, folder: Path, plan: Plan, device: Any) -> None:
-        self._plan = plan
-        assert folder.is_relative_to(folder.anchor)
-        assert device.type == "cpu"
+    def __init__(self, run: MethodRun) -> None:
+        self._plan = run.plan
+        assert run.folder.is_absolute()
+        assert run.device.type == "cpu"
 
     def predict(self, volume: PromptedVolume) -> Prediction:
         slice_points(volume, self._plan)

@@ -97,11 +97,11 @@ def test_nothing_to_continue(results: Path, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-m", "samm"], "unknown method 'samm': choose one of empty, unet, nnunet"),
+        (["-m", "samm"], "unknown method 'samm': choose one of empty, sam, "),
         (["-d", "TI"], "TI"),
         (["-f", "3"], "fold 3 does not exist"),
         (["-f", "-1"], "fold -1 does not exist"),
-        (["--weights", "missing.pth"], "weights file not found, in missing.pth"),
+        (["--weights", "missing.pth"], "weights for 'sam' not found, in missing.pth"),
         (["--epochs", "0"], "epochs must be at least 1, got 0"),
         (["--batch-size", "0"], "batch_size must be at least 1, got 0"),
         (["--seed", "-1"], "seed must not be negative, got -1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
 from spd_bench.methods.fitting import training_run
-from spd_bench.methods.method import MethodOptions
-from spd_bench.methods.nnunet import NNUNET, epochs_and_steps
+from spd_bench.methods.method import MethodRun
+from spd_bench.methods.nnunet import epochs_and_steps
 from spd_bench.planning.plan import Plan
 from spd_bench.training.nnunet_trainer import BudgetedNNUNetTrainer
 from spd_bench.training.run import build_trainer, single_process_loading
@@ -59,10 +60,12 @@ def described(value: Any) -> Any:
 
 
 @pytest.fixture
-def trainers(planned: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+def trainers(
+    planned: Plan, make_method_run: Callable[..., MethodRun], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Any, Any]:
     """Ours and a stock trainer on the same plan, both ready to train."""
     monkeypatch.setenv("nnUNet_results", str(tmp_path))
-    run = training_run(NNUNET, plan=planned, fold=0, budget=BUDGET, options=MethodOptions())
+    run = training_run(make_method_run("nnunet"), BUDGET)
     ours = build_trainer(run, device=CPU, resume=False)
     plans = {**planned.plans, "continue_training": False}
     stock = nnUNetTrainer(plans, run.configuration, 0, planned.dataset_json, CPU)
@@ -121,16 +124,18 @@ def test_the_same_step_is_taken(trainers: tuple[Any, Any]) -> None:
     assert all(torch.equal(after[0][name], after[1][name]) for name in after[0])
 
 
-def test_the_run_sees_as_many_images_as_the_budget_grants(planned: Plan) -> None:
+def test_the_run_sees_as_many_images_as_the_budget_grants(
+    planned: Plan, make_method_run: Callable[..., MethodRun]
+) -> None:
     batch = planned.plans["configurations"]["2d"]["batch_size"]
-    run = training_run(NNUNET, plan=planned, fold=0, budget=BUDGET, options=MethodOptions())
+    run = training_run(make_method_run("nnunet"), BUDGET)
     assert run.training.batch_size == batch
     assert run.training.seed == 3
     assert abs(run.training.images_seen - 10 * 3 * 4) <= batch
 
 
-def test_without_a_budget_nnunet_trains_as_long_as_it_always_does(planned: Plan) -> None:
-    run = training_run(NNUNET, plan=planned, fold=0, budget=Budget(), options=MethodOptions())
+def test_without_a_budget_nnunet_trains_as_long_as_it_always_does(make_method_run: Callable[..., MethodRun]) -> None:
+    run = training_run(make_method_run("nnunet"), Budget())
     training = run.training
     assert (training.epochs, training.iterations_per_epoch, training.validation_iterations) == (1000, 250, 50)
 

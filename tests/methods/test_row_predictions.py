@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from spd_bench.errors import InputError
 from spd_bench.methods.fitting import fit
-from spd_bench.methods.method import MethodOptions
+from spd_bench.methods.method import MethodOptions, MethodRun
 from spd_bench.methods.registry import METHODS
 from spd_bench.methods.spd import SPDPredictor
 from spd_bench.methods.unet import UNetPredictor
@@ -30,22 +30,24 @@ CPU = torch.device("cpu")
 OVERRIDES: dict[str, dict[str, Any]] = {"unet": {"base_features": 4}, "spd": {"saliency_bias": 4.0}}
 
 
+MakeRun = Callable[..., MethodRun]
+
+
+def run_of(make_run: MakeRun, name: str, results: Path) -> MethodRun:
+    """The row's run from random weights, with settings that leave something to be seen after two steps."""
+    base = METHODS[name].base or name
+    options = MethodOptions(backbone="vit_t", allow_random=True, overrides=OVERRIDES.get(base, {}))
+    return make_run(name, results, options=options)
+
+
 @pytest.fixture(scope="module")
-def trained(planned: Plan, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(make_method_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A results folder with every row trained for two steps."""
     results = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("nnUNet_results", str(results))
-        for name, method in METHODS.items():
-            fit(
-                method,
-                plan=planned,
-                fold=0,
-                budget=Budget(epochs=2, iterations_per_epoch=1, batch_size=2),
-                options=MethodOptions(backbone="vit_t", overrides=OVERRIDES.get(name, {})),
-                results=results,
-                device=CPU,
-            )
+        for name in METHODS:
+            fit(run_of(make_method_run, name, results), Budget(epochs=2, iterations_per_epoch=1, batch_size=2))
         yield results
 
 
@@ -67,10 +69,9 @@ def odd_volume() -> PromptedVolume:
 
 @pytest.mark.parametrize("name", list(METHODS))
 def test_a_row_answers_with_a_binary_mask_on_the_volumes_own_grid(
-    trained: Path, planned: Plan, tiny_raw: Path, name: str
+    trained: Path, make_method_run: MakeRun, planned: Plan, tiny_raw: Path, name: str
 ) -> None:
-    method = METHODS[name]
-    predictor = method.predictor(method.run_folder(trained, planned, 0), planned, CPU)
+    predictor = METHODS[name].predictor(run_of(make_method_run, name, trained))
     for volume in (tiny_volume(tiny_raw, planned), odd_volume()):
         prediction = predictor.predict(volume)
         assert prediction.mask.dtype == np.uint8
@@ -80,24 +81,26 @@ def test_a_row_answers_with_a_binary_mask_on_the_volumes_own_grid(
         if prediction.saliency is not None:
             assert prediction.saliency.shape == volume.geometry.shape
             assert 0 <= prediction.saliency.min() <= prediction.saliency.max() <= 1
-    assert (prediction.saliency is not None) == (name == "spd")
-    assert (prediction.points is not None) == (name == "spd")
+    assert (prediction.saliency is not None) == ((METHODS[name].base or name) == "spd")
+    assert (prediction.points is not None) == ((METHODS[name].base or name) == "spd")
 
 
 @pytest.mark.parametrize("name", list(METHODS))
-def test_a_prediction_can_be_repeated(trained: Path, planned: Plan, tiny_raw: Path, name: str) -> None:
-    method, masks = METHODS[name], []
+def test_a_prediction_can_be_repeated(
+    trained: Path, make_method_run: MakeRun, planned: Plan, tiny_raw: Path, name: str
+) -> None:
+    masks = []
     for _ in range(2):
-        predictor = method.predictor(method.run_folder(trained, planned, 0), planned, CPU)
+        predictor = METHODS[name].predictor(run_of(make_method_run, name, trained))
         masks.append(predictor.predict(tiny_volume(tiny_raw, planned)).mask)
     np.testing.assert_array_equal(masks[0], masks[1])
 
 
-def test_only_rows_that_use_prompts_ask_for_them(trained: Path, planned: Plan) -> None:
+def test_only_rows_that_use_prompts_ask_for_them(trained: Path, make_method_run: MakeRun) -> None:
     volume = odd_volume()
     bare = PromptedVolume(case="bare", channels=volume.channels, geometry=volume.geometry)
     for name, method in METHODS.items():
-        predictor = method.predictor(method.run_folder(trained, planned, 0), planned, CPU)
+        predictor = method.predictor(run_of(make_method_run, name, trained))
         if method.uses_prompts:
             with pytest.raises(InputError, match="case bare has no prompts"):
                 predictor.predict(bare)
@@ -105,10 +108,10 @@ def test_only_rows_that_use_prompts_ask_for_them(trained: Path, planned: Plan) -
             assert predictor.predict(bare).mask.shape == volume.geometry.shape, name
 
 
-@pytest.mark.parametrize("name", ["unet", "nnunet", "spd"])
-def test_a_row_that_was_not_trained_says_so(planned: Plan, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trainer is not None])
+def test_a_row_that_was_not_trained_says_so(make_method_run: MakeRun, tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match=r"checkpoint not found.*train the method first"):
-        METHODS[name].predictor(METHODS[name].run_folder(tmp_path, planned, 0), planned, CPU)
+        METHODS[name].predictor(run_of(make_method_run, name, tmp_path))
 
 
 class Brightness(nn.Module):

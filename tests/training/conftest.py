@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
 from spd_bench.methods.fitting import training_run
-from spd_bench.methods.method import MethodOptions
+from spd_bench.methods.method import MethodOptions, MethodRun
 from spd_bench.methods.registry import METHODS
 from spd_bench.models.sam import build_sam
 from spd_bench.planning.plan import Plan
@@ -41,7 +41,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def make_run(planned: Plan) -> Callable[..., TrainingRun]:
+def make_run(planned: Plan, make_method_run: Callable[..., MethodRun]) -> Callable[..., TrainingRun]:
     """A short run of a row: ``make_run("spd", epochs=4, spd_overrides...)``."""
 
     def make(
@@ -51,18 +51,19 @@ def make_run(planned: Plan) -> Callable[..., TrainingRun]:
         iterations: int = 2,
         batch_size: int = 4,
         seed: int = 0,
-        weights: Path | None = None,
+        weights: Path | Mapping[str, Path] | None = None,
         plan: Plan = planned,
         training: dict[str, Any] | None = None,
         **overrides: Any,
     ) -> TrainingRun:
-        run = training_run(
-            METHODS[name],
-            plan=plan,
-            fold=0,
-            budget=Budget(epochs=epochs, iterations_per_epoch=iterations, batch_size=batch_size, seed=seed),
-            options=MethodOptions(backbone="vit_t", weights=weights, overrides={**OVERRIDES[name], **overrides}),
+        given = {} if weights is None else weights if isinstance(weights, Mapping) else {"sam": weights}
+        options = MethodOptions(
+            backbone="vit_t",
+            weights=given,
+            overrides={**OVERRIDES.get(name, {}), **overrides},
         )
+        budget = Budget(epochs=epochs, iterations_per_epoch=iterations, batch_size=batch_size, seed=seed)
+        run = training_run(make_method_run(name, plan=plan, options=options), budget)
         return replace(run, training=replace(run.training, **(training or {})))
 
     return make

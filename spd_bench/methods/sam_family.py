@@ -1,0 +1,79 @@
+"""What the rows of the SAM family share: prediction slice by slice from points, and the two ways to build it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from spd_bench.methods.method import MethodOptions, MethodRun
+from spd_bench.models.inference import decode_volume
+from spd_bench.models.sam_network import SamNetwork
+from spd_bench.planning.grid import masks_on_own_grid
+from spd_bench.planning.plan import Plan
+from spd_bench.prediction.volume import Prediction, PromptedVolume, slice_points, volume_slices
+from spd_bench.training.prompted import EmptyPrompt
+from spd_bench.training.run import load_network
+from spd_bench.training.sam_settings import SamSettings
+from spd_bench.training.sam_trainer import SamTrainer
+
+_RANDOM_WEIGHTS_SEED = 0
+
+
+class SamPredictor:
+    """Segments every slice of a volume from the slice's own points."""
+
+    def __init__(self, network: SamNetwork, *, plan: Plan, device: torch.device, empty_prompt: EmptyPrompt) -> None:
+        self._network = network.to(device).eval()
+        self._plan = plan
+        self._device = device
+        self._empty_prompt = empty_prompt
+
+    def predict(self, volume: PromptedVolume) -> Prediction:
+        """Segment one volume from its points as they are."""
+        logits = decode_volume(
+            self._network,
+            volume_slices(volume, self._plan),
+            slice_points(volume, self._plan),
+            device=self._device,
+            empty_prompt=self._empty_prompt,
+        )
+        return Prediction(mask=masks_on_own_grid(logits, shape=volume.geometry.shape, transpose=self._plan.transpose))
+
+
+def zero_shot_network(settings: SamSettings, run: MethodRun) -> SamNetwork:
+    """The network of a row that is not trained, with its weights (random ones from a fixed seed)."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        network = settings.network(run.plan.resolution)
+    if settings.weights is not None:
+        network.load_sam(Path(settings.weights))
+    return network
+
+
+def zero_shot_predictor(
+    row_settings: type[SamSettings], settings_of: Callable[[MethodOptions], dict[str, Any]]
+) -> Callable[[MethodRun], SamPredictor]:
+    """A predictor from the weights that the user's options name."""
+
+    def build(run: MethodRun) -> SamPredictor:
+        settings = row_settings(**settings_of(run.own_options))
+        network = zero_shot_network(settings, run)
+        return SamPredictor(network, plan=run.plan, device=run.device, empty_prompt=settings.empty_prompt)
+
+    return build
+
+
+def trained_predictor(trainer: type[SamTrainer]) -> Callable[[MethodRun], SamPredictor]:
+    """A predictor from a trained run's checkpoint."""
+
+    def build(run: MethodRun) -> SamPredictor:
+        network, checkpoint = load_network(trainer, run.folder, plan=run.plan, device=run.device)
+        settings = trainer.row_settings(**checkpoint["init_args"]["plans"]["spd_method"])
+        return SamPredictor(
+            cast(SamNetwork, network), plan=run.plan, device=run.device, empty_prompt=settings.empty_prompt
+        )
+
+    return build
