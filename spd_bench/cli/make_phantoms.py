@@ -58,3 +58,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _bar(numbers: Iterable[int]) -> Iterable[int]:
     return tqdm(numbers, desc="phantoms", unit="case", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
