@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from spd_bench.errors import InputError
+
+_PART = ".part-"
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 @contextmanager
@@ -20,31 +24,84 @@ def atomic_path(final: Path) -> Iterator[Path]:
 
     The temporary name keeps all suffixes (``.nii.gz``), because image writers choose their format
     by them. When the block fails the temporary file is removed and ``final`` is as it was.
+
+    Raises:
+        InputError: the folder cannot be made or written to, or there is no space left.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".part-{os.getpid()}-{final.name}")
-    try:
-        yield temporary
-        with temporary.open("r+b") as written:
-            os.fsync(written.fileno())
-        temporary.replace(final)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = _part(final)
+    with _told_as_input_error(final, temporary):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            with temporary.open("r+b") as written:
+                os.fsync(written.fileno())
+            temporary.replace(final)
+        finally:
+            with suppress(OSError):
+                temporary.unlink()
 
 
 @contextmanager
 def atomic_folder(final: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder that replaces ``final`` when the block succeeds."""
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = final.with_name(f".part-{os.getpid()}-{final.name}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        shutil.rmtree(final, ignore_errors=True)
-        temporary.replace(final)
-    finally:
+    """Yield an empty temporary folder that replaces ``final`` when the block succeeds.
+
+    Raises:
+        InputError: the folder cannot be made or written to, or there is no space left.
+    """
+    temporary = _part(final)
+    with _told_as_input_error(final, temporary):
+        final.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        try:
+            yield temporary
+            shutil.rmtree(final, ignore_errors=True)
+            temporary.replace(final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes of this machine left half-written below ``folder``."""
+    for path in [*folder.rglob(f"{_PART}*")]:
+        owner = path.name.removeprefix(_PART).partition("-")[0]
+        if not owner.isdecimal() or _is_running(int(owner)):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _part(final: Path) -> Path:
+    return final.with_name(f"{_PART}{os.getpid()}-{final.name}")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def _told_as_input_error(final: Path, temporary: Path) -> Iterator[None]:
+    """A folder that cannot be written to is the user's to mend; errors about other files pass through."""
+    try:
+        yield
+    except OSError as error:
+        named = {str(error.filename), str(error.filename2)}
+        ours = {str(path) for path in (final, temporary, *final.parents)} | {str(path) for path in temporary.parents}
+        if not named & ours and error.errno not in _NO_SPACE:
+            raise
+        raise InputError(
+            f"cannot be written ({error.strerror or error})",
+            file=final,
+            remedy="check the folder, its permissions and the free space, or choose another one",
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,3 +114,31 @@ def test_the_hash_of_files_knows_names_and_contents_but_no_order(tmp_path: Path)
     assert sha256_of_files([a, b]) != first
     b.write_text("2")
     assert sha256_of_files([a, b.rename(tmp_path / "c")]) != first
+
+
+@pytest.mark.parametrize("atomic", [atomic_path, atomic_folder])
+def test_a_folder_that_cannot_be_made_is_the_users_to_mend(tmp_path: Path, atomic: Any) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with (
+        pytest.raises(InputError, match=r"cannot be written .*file/sub/out.*choose another"),
+        atomic(tmp_path / "file" / "sub" / "out"),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_a_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "out.json").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_json(tmp_path / "out.json", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_an_error_about_another_file_passes_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "out") as temporary:
+        temporary.write_bytes((tmp_path / "missing").read_bytes())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No space left"), atomic_path(tmp_path / "out"):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -14,6 +14,8 @@ from spd_bench.errors import InputError
 EXIT_OK = 0
 EXIT_INCOMPLETE = 1
 EXIT_INPUT_ERROR = 2
+EXIT_INTERRUPTED = 130
+"""What a shell reports of a command that Ctrl-C ended."""
 
 
 def command_parser(*, name: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -33,6 +35,8 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``body`` and turn a user's mistake into one line and exit status 2.
 
+    Ctrl-C is one line as well, and exit status 130.
+
     ``body`` returns the exit status, None for 0; ``EXIT_INCOMPLETE`` says that some cases are left out.
     ``--debug`` is added to the parser: it shows the traceback of a user's mistake as well.
     """
@@ -46,6 +50,11 @@ def run_command(
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR
+    except KeyboardInterrupt:
+        if arguments.debug:
+            traceback.print_exc()
+        print("\nstopped: what was complete is kept", file=sys.stderr)
+        return EXIT_INTERRUPTED
     return EXIT_OK if status is None else status
 
 

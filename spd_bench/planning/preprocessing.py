@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from tqdm import tqdm
 from spd_bench.errors import InputError
 from spd_bench.planning.grid import points_on_slices
 from spd_bench.planning.preprocessor import merge_target_labels
+from spd_bench.processes import run_in_processes
 from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.channels import read_channels_header
 from spd_bench.raw.dataset import RawCase
@@ -64,17 +63,9 @@ def preprocess_configuration(
             )
             for case in cases
         ]
-        progress = tqdm(total=len(work), desc=f"preprocessing {configuration}", unit="case")
-        with progress:
-            if jobs == 1:
-                for job in work:
-                    preprocess_case(job)
-                    progress.update()
-                return
-            # nnU-Net and torch hold threads, so workers are spawned, never forked.
-            with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
-                for _ in pool.map(preprocess_case, work):
-                    progress.update()
+        done = run_in_processes(preprocess_case, work, jobs=jobs)
+        for _ in tqdm(done, f"preprocessing {configuration}", total=len(work), unit="case"):
+            pass
 
 
 def preprocess_case(job: CaseJob) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,25 +35,47 @@ def check_prompts(dataset: RawDataset, settings: PlanSettings) -> None:
 
 
 def ensure_prompts(dataset: RawDataset, *, settings: PlanSettings, slice_axis: int) -> int:
-    """Simulate prompts for a dataset that has none; returns the number of files written.
+    """Simulate the prompts that a dataset lacks; returns the number of files written.
 
-    The files appear all together or not at all, so that an interrupted run can be repeated.
+    Where there are none they appear all together or not at all. Where simulated ones are there already (a case
+    was added since) the others are simulated as these were, so that all have one seed and severity.
 
     Raises:
-        InputError: some cases have prompts and others none.
+        InputError: other cases have prompts that were not simulated, or with different seeds or severities.
     """
     missing = [case for case in dataset.cases if not case.prompts.is_file()]
     if not missing:
         return 0
-    if len(missing) < len(dataset.cases):
-        raise InputError(
-            "case without prompts, though others have them", file=missing[0].prompts, remedy="add them or remove all"
-        )
-    with atomic_folder(dataset.folder / PROMPTS) as temporary:
+    settings = _as_the_others(dataset, settings)
+    with _destination(dataset.folder / PROMPTS, whole=len(missing) == len(dataset.cases)) as folder:
         for case in tqdm(missing, "simulating prompts", unit="case"):
             prompts = _simulated(case, settings=settings, slice_axis=slice_axis)
-            write_prompts(temporary / case.prompts.name, prompts)
+            write_prompts(folder / case.prompts.name, prompts)
     return len(missing)
+
+
+def _destination(folder: Path, *, whole: bool) -> AbstractContextManager[Path]:
+    return atomic_folder(folder) if whole else nullcontext(folder)
+
+
+def _as_the_others(dataset: RawDataset, settings: PlanSettings) -> PlanSettings:
+    """The settings with the seed and severity of the simulated prompts that are there."""
+    found = {
+        (origin.get("simulated"), origin.get("seed"), origin.get("severity")): case.prompts
+        for case in dataset.cases
+        if case.prompts.is_file()
+        for origin in (read_prompts(case.prompts).provenance,)
+    }
+    if not found:
+        return settings
+    (simulated, seed, severity), file = next(iter(found.items()))
+    if len(found) > 1 or not simulated:
+        raise InputError(
+            "cases without prompts, though others have some that were not simulated alike",
+            file=file,
+            remedy="add the missing ones, or move the promptsTr folder away to have all simulated",
+        )
+    return replace(settings, seed=int(seed or 0), severity=severity)
 
 
 def _check_origin(file: Path, settings: PlanSettings) -> None:

@@ -112,7 +112,9 @@ def _check_prompt_files(dataset: RawDataset) -> None:
             "not a prompt file", file=file, remedy=f"convert it to <case>{SUFFIX} (spd_convert_prompts) or move it away"
         )
     missing = [case for case in dataset.cases if not case.prompts.is_file()]
-    if missing and len(missing) < len(dataset.cases):
+    present = [case.prompts for case in dataset.cases if case.prompts.is_file()]
+    # Simulated prompts can be completed; a reader's cannot.
+    if missing and not all(read_prompts(file).provenance.get("simulated") for file in present):
         raise InputError(
             f"case without prompts, though others have them: {_first(missing)}",
             file=missing[0].prompts,

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
-from spd_bench.raw.dataset import LABELS, check_case_name, image_path, label_path, prompt_path
+from spd_bench.processes import run_in_processes
+from spd_bench.raw.dataset import check_case_name, image_path, label_path, prompt_path
 from spd_bench.raw.release.cases import CaseFault, ConvertedCase, Release, ReleaseCase
+from spd_bench.raw.release.ownership import claim_folder
 from spd_bench.raw.release.records import (
+    FILE_ENDING,
     SLICE_AXIS,
     Record,
-    as_json,
     is_converted,
     read_records,
-    read_settings,
     record_path,
     write_record,
-    write_settings,
 )
 from spd_bench.raw.writer import RawDatasetWriter
-
-FILE_ENDING = ".nii.gz"
-_MOVE_AWAY = "move the folder away, or choose another dataset with -d"
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -81,10 +76,10 @@ def convert_release(
     faults = [*found.faults, *faults]
     if not cases and not faults:
         raise InputError("no case found", file=source, remedy="give the folder that the release was unpacked to")
-    _claim(folder, release, {case.case for case in found.cases} | {fault.case for fault in faults})
+    claim_folder(folder, release.settings, {case.case for case in found.cases} | {fault.case for fault in faults})
     work = [_Job(release=release, case=case, source=source, folder=folder) for case in cases]
     skipped: list[str] = []
-    for result in progress(_run(work, jobs), len(work)):
+    for result in progress(run_in_processes(_convert, work, jobs=jobs), len(work)):
         if isinstance(result, CaseFault):
             faults.append(result)
         elif result.kept:
@@ -96,8 +91,15 @@ def convert_release(
         folder=folder,
         records=records,
         skipped=tuple(sorted(skipped)),
-        faults=tuple(sorted(faults, key=lambda fault: fault.case)),
+        faults=tuple(_told(fault, records) for fault in sorted(faults, key=lambda fault: fault.case)),
     )
+
+
+def _told(fault: CaseFault, records: Mapping[str, Record]) -> CaseFault:
+    """A case that fails now but did not before is still in the dataset: nothing that was good is thrown away."""
+    if fault.case not in records:
+        return fault
+    return replace(fault, reason=f"{fault.reason} (the dataset keeps the case as an earlier run converted it)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,32 +150,6 @@ def _check_single(case: ReleaseCase, times: int) -> None:
         raise InputError(
             f"{times} cases would be named {case.case}", file=case.all_files[0], remedy="keep the right one of them"
         )
-
-
-def _claim(folder: Path, release: Release, expected: set[str]) -> None:
-    """Note whose folder it is; refuse to mix what is converted with phantoms, another release, other choices."""
-    present = {path.name.removesuffix(FILE_ENDING) for path in (folder / LABELS).glob(f"*{FILE_ENDING}")}
-    foreign = sorted(present - expected)
-    if foreign:
-        remedy = f"remove that case's files, {_MOVE_AWAY}"
-        raise InputError(f"case {foreign[0]} there is not of this release", file=folder, remedy=remedy)
-    settings = read_settings(folder)
-    wanted = as_json(release.settings)
-    if settings is None and present:
-        raise InputError("the cases there were not converted from a release", file=folder, remedy=_MOVE_AWAY)
-    if settings is not None and settings != wanted:
-        raise InputError(f"the cases there were converted as {settings}, not {wanted}", file=folder, remedy=_MOVE_AWAY)
-    write_settings(folder, wanted)
-
-
-def _run(work: list[_Job], jobs: int) -> Iterator[_Done | CaseFault]:
-    if jobs == 1 or len(work) < 2:
-        yield from map(_convert, work)
-        return
-    # Libraries below hold threads, so workers are spawned, never forked.
-    with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_convert, job) for job in work]):
-            yield future.result()
 
 
 def _convert(job: _Job) -> _Done | CaseFault:

@@ -14,14 +14,17 @@ from typing import Any
 
 import numpy as np
 
+from spd_bench.errors import InputError
 from spd_bench.raw.release.cases import ConvertedCase, ReleaseCase
 from spd_bench.storage import read_json, sha256_of_file, write_json
 
 SETTINGS, RECORDS = "conversion.json", "conversion"
+FILE_ENDING = ".nii.gz"
 # The arrays that conversion writes have their slices along the first axis.
 SLICE_AXIS = 0
 
 Record = dict[str, Any]
+_KEYS = {"case", "patient", "source", "choices", "written", "repairs", "statistics"}
 
 
 def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -46,10 +49,12 @@ def record_path(folder: Path, case: str) -> Path:
 
 
 def read_records(folder: Path) -> dict[str, Record]:
-    """The records of the cases whose files are all there, by case id."""
-    records = {path.stem: read_json(path) for path in sorted((folder / RECORDS).glob("*.json"))}
+    """The records of the cases whose files are all there, by case id; what is no record is passed over."""
+    found = {path.stem: _read_record(path) for path in sorted((folder / RECORDS).glob("*.json"))}
     return {
-        case: record for case, record in records.items() if all((folder / name).is_file() for name in record["written"])
+        case: record
+        for case, record in found.items()
+        if record is not None and all((folder / name).is_file() for name in record["written"])
     }
 
 
@@ -78,16 +83,24 @@ def write_record(
 
 def is_converted(case: ReleaseCase, *, source: Path, folder: Path) -> bool:
     """Whether a case is there already, unchanged, from these very files."""
-    file = record_path(folder, case.case)
-    if not file.is_file():
-        return False
-    record = read_json(file)
-    if record["source"] != _source_files(case, source) or record["choices"] != dict(case.choices):
+    record = _read_record(record_path(folder, case.case))
+    if record is None or record["source"] != _source_files(case, source) or record["choices"] != dict(case.choices):
         return False
     return all(
         (folder / name).is_file() and sha256_of_file(folder / name) == sha256
         for name, sha256 in record["written"].items()
     )
+
+
+def _read_record(path: Path) -> Record | None:
+    """A record, or None where there is none or it was damaged: its case is then converted again."""
+    if path.name.startswith(".") or not path.is_file():
+        return None
+    try:
+        record = read_json(path)
+    except InputError:
+        return None
+    return record if isinstance(record, dict) and record.keys() >= _KEYS else None
 
 
 def _statistics(converted: ConvertedCase) -> dict[str, Any]:

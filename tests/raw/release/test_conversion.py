@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,7 +201,7 @@ def test_a_case_id_with_a_channel_number_in_it_survives(source: Path, dataset: P
 def test_a_folder_made_with_other_choices_is_left_alone(source: Path, dataset: Path) -> None:
     _convert(source, dataset)
     before = _times(dataset)
-    with pytest.raises(InputError, match=r"'offset': 0.0.*'offset': 1.0.*move the folder away"):
+    with pytest.raises(InputError, match=r"offset 0.0 instead of 1.0.*move the folder away"):
         _convert(source, dataset, TextRelease(offset=1.0))
     assert _times(dataset) == before
 
@@ -265,3 +270,113 @@ def test_choices_are_written_as_json(source: Path, dataset: Path) -> None:
     record = json.loads((dataset / "conversion" / "p1a.json").read_text())
     assert json.loads((dataset / "conversion.json").read_text()) == {"release": "text", "offset": 0.0, "labels": [1, 2]}
     assert record["source"]["image"][0]["name"] == "p1a.txt"
+
+
+def test_choices_bind_nobody_while_nothing_is_converted(source: Path, dataset: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "p1a.txt").write_text("x")
+    assert not _convert(bad, dataset).records
+    assert len(_convert(source, dataset, TextRelease(offset=2.0)).records) == 3
+
+
+def test_a_case_that_fails_later_stays_and_that_is_told(source: Path, dataset: Path) -> None:
+    _convert(source, dataset)
+    (source / "p1b.txt").write_text("x")
+    conversion = _convert(source, dataset)
+    assert "p1b" in conversion.records
+    assert conversion.faults[0].reason.endswith("(the dataset keeps the case as an earlier run converted it)")
+
+
+def _dead_process() -> int:
+    return int(subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True).stdout)
+
+
+@pytest.mark.parametrize("name", ["imagesTr/{}p1a_0000.nii.gz", "labelsTr/{}p1a.nii.gz", "conversion/{}p1a.json"])
+def test_what_a_killed_run_left_is_removed(source: Path, dataset: Path, name: str) -> None:
+    _convert(source, dataset)
+    left = dataset / name.format(f".part-{_dead_process()}-")
+    running = dataset / name.format(f".part-{os.getpid()}-")
+    for path in (left, running):
+        path.write_bytes(b"half")
+    conversion = _convert(source, dataset)
+    assert sorted(conversion.records) == ["p1a", "p1b", "p2a"]
+    assert not left.exists()
+    assert running.exists()
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "half a rec", ""])
+def test_a_damaged_record_costs_its_case_a_conversion(source: Path, dataset: Path, content: str) -> None:
+    _convert(source, dataset)
+    (dataset / "conversion" / "p1b.json").write_text(content)
+    conversion = _convert(source, dataset)
+    assert conversion.skipped == ("p1a", "p2a")
+    assert sorted(conversion.records) == ["p1a", "p1b", "p2a"]
+
+
+@pytest.mark.parametrize("name", ["", "imagesTr", "labelsTr", "promptsTr", "conversion"])
+def test_a_file_where_a_folder_belongs_is_told_once(source: Path, dataset: Path, name: str) -> None:
+    path = dataset / name
+    path.parent.mkdir(parents=True)
+    path.write_text("in the way")
+    with pytest.raises(InputError, match="a file stands where a folder belongs"):
+        _convert(source, dataset)
+
+
+def test_an_interruption_drops_the_cases_that_wait(source: Path, dataset: Path) -> None:
+    """As at a terminal: the whole group is interrupted while two processes work on slow cases."""
+    for number in range(12):
+        (source / f"q{number:02d}.txt").write_text("1 1")
+    code = (
+        "import sys, time; sys.path.insert(0, sys.argv[1]); import slow_release\n"
+        "if __name__ == '__main__': sys.exit(slow_release.main(sys.argv[2], sys.argv[3]))"
+    )
+    script = source.parent / "run.py"
+    script.write_text(code)
+    (source.parent / "slow_release.py").write_text(SLOW_RELEASE)
+    command = [sys.executable, str(script), str(source.parent), str(source), str(dataset)]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    while len(list((dataset / "labelsTr").glob("[!.]*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped" in errors
+    assert "Traceback" not in errors
+    assert len(list((dataset / "labelsTr").iterdir())) < 10
+    assert not list(dataset.rglob(".part-*"))
+
+
+SLOW_RELEASE = """
+import argparse, time
+from dataclasses import dataclass
+from pathlib import Path
+import numpy as np
+from spd_bench.cli.command import command_parser, run_command
+from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.release.cases import ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.conversion import convert_release
+
+@dataclass(frozen=True)
+class Slow:
+    channel_names = ("MR",)
+    target_name = "lesion"
+    description = ""
+    settings = {"release": "slow"}
+    def find(self, source):
+        files = sorted(source.glob("*.txt"))
+        return FoundCases(cases=tuple(ReleaseCase(case=f.stem, patient=f.stem, files={"a": (f,)}) for f in files))
+    def read(self, case):
+        time.sleep(0.5)
+        shape = (2, 3, 4)
+        return ConvertedCase(
+            images=(np.ones(shape),), label=np.zeros(shape, np.uint8),
+            geometry=VolumeGeometry(shape=shape, spacing=(1.0, 1.0, 1.0)),
+        )
+
+def main(source, dataset):
+    def body(_):
+        convert_release(Slow(), source=Path(source), folder=Path(dataset), jobs=2)
+    return run_command(body, command_parser(name="slow", description="", example=""), [])
+"""
