@@ -69,7 +69,7 @@ class FumpeRelease:
     def find(self, source: Path) -> FoundCases:
         """List the patients that have a scan and a mask; of DICOM files headers are read, to find scans twice."""
         files = find_files(source)
-        self._check_decisions({*files.scans, *files.masks})
+        self._check_decisions(files.cases)
         twice = shared_images({case: files.scans[case] for case in files.whole if _is_dicom(files.masks[case])})
         return FoundCases(
             cases=tuple(
@@ -77,7 +77,7 @@ class FumpeRelease:
                 for case in files.whole
                 if case not in twice
             ),
-            faults=(*files.missing_halves(), *twice.values()),
+            faults=(*files.missing_halves(), *files.doubled, *twice.values()),
         )
 
     def read(self, case: ReleaseCase) -> ConvertedCase:

@@ -60,8 +60,8 @@ def read_nifti_case(image_file: Path, mask_file: Path, *, decision: Decision) ->
         decision=decision,
         file=mask_file,
     )
-    # Where the mask lies right as it is stored there is nothing to tell.
-    told = () if np.array_equal(placed, mask.voxels) else told
+    # Where the HU find the mask right as it is stored there is nothing to tell.
+    told = () if decision == Decision() and np.array_equal(placed, mask.voxels) else told
     return image, replace(mask, voxels=placed, repairs=(*mask.repairs, *told))
 
 

@@ -9,22 +9,22 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from dataset_conversion.kits_layout import (
     LAYOUTS,
-    case_folders,
-    gathered_images,
+    KitsFiles,
+    find_files,
     recognised_layout,
-    volume_file,
+    volume_files,
 )
 from spd_bench.cli.command import run_command
-from spd_bench.cli.convert import check_source, conversion_parser, convert, left_out
+from spd_bench.cli.convert import conversion_parser, convert, left_out
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
-from spd_bench.raw.release.cases import CaseFault, ConvertedCase, FoundCases, ReleaseCase
+from spd_bench.raw.release.cases import CaseFault, ConvertedCase, FoundCases, ReleaseCase, check_source
 from spd_bench.raw.release.labelled_volumes import read_labelled_volumes
 from spd_bench.raw.release.source_volumes import to_axial
 from spd_bench.raw.release.target_mask import LabelValues
@@ -46,11 +46,13 @@ class KitsRelease:
         layout: a key of :data:`LAYOUTS`.
         target: a key of :data:`TARGETS`.
         segmentation: how KiTS21's annotations were aggregated: "MAJ" (majority), "AND" or "OR".
+        files: what lies in the release's folder, where it was walked through already; None: :meth:`find` walks.
     """
 
     layout: str
     target: str = "kidney_and_mass"
     segmentation: str = "MAJ"
+    files: KitsFiles | None = field(default=None, repr=False, compare=False)
 
     channel_names = ("CT",)
 
@@ -90,19 +92,17 @@ class KitsRelease:
     def find(self, source: Path) -> FoundCases:
         """One case a folder ``case_XXXXX``; imaging in it, or in a folder ``images`` anywhere below ``source``."""
         cases, faults = [], []
-        images = gathered_images(source)
-        folders = case_folders(source)
-        for folder in folders:
-            image = volume_file(folder, "imaging") or images.get(folder.name)
-            label = volume_file(folder, self._label_name)
-            if image is not None and label is not None:
-                files = {"image": (image,), "label": (label,)}
-                cases.append(ReleaseCase(case=folder.name, patient=folder.name, files=files))
-            elif label is not None or not self._is_test_case(folder):
-                faults.append(CaseFault(case=folder.name, reason=self._missing(folder, image=image)))
-        if not cases and folders and not any(volume_file(folder, "imaging") for folder in folders) and not images:
+        there = self._files(source)
+        for folder in there.folders:
+            if self._is_left_out(folder):
+                continue
+            try:
+                cases.append(self._case(folder, there))
+            except InputError as error:
+                faults.append(CaseFault(case=folder.name, reason=str(error)))
+        if not cases and not there.gathered and not any(map(there.imaging, there.folders)):
             raise InputError(
-                f"no imaging for any of {len(folders)} cases: a clone holds the labels only",
+                f"no imaging for any of {len(there.folders)} cases: a clone holds the labels only",
                 file=source,
                 remedy=_GET_IMAGING,
             )
@@ -121,9 +121,9 @@ class KitsRelease:
     def remarks(self, source: Path) -> list[str]:
         """What is left out on purpose, and what the target means in this layout."""
         remarks = []
-        tests = [f for f in case_folders(source) if self._is_test_case(f) and not volume_file(f, self._label_name)]
+        tests = [folder.name for folder in self._files(source).folders if self._is_left_out(folder)]
         if tests:
-            remarks.append(left_out([folder.name for folder in tests]))
+            remarks.append(left_out(tests))
         if self.layout == "kits19" and self.target == "mass":
             remarks.append("note: KiTS19 has no label for cysts (they count as kidney), so mass is the tumour alone")
         return remarks
@@ -132,13 +132,31 @@ class KitsRelease:
     def _label_name(self) -> str:
         return LAYOUTS[self.layout].label.format(rater=self.segmentation)
 
-    def _is_test_case(self, folder: Path) -> bool:
-        return int(folder.name.removeprefix("case_")) in LAYOUTS[self.layout].test_cases
+    def _files(self, source: Path) -> KitsFiles:
+        return self.files if self.files is not None and self.files.source == source else find_files(source)
 
-    def _missing(self, folder: Path, *, image: Path | None) -> str:
-        name, remedy = ("imaging", _GET_IMAGING) if image is None else (self._label_name, "take it from the repository")
-        there = ", ".join(sorted(file.name for file in folder.iterdir() if file.is_file())) or "no file"
-        return str(InputError(f"no {name}.nii.gz (there: {there})", file=folder, remedy=remedy))
+    def _is_left_out(self, folder: Path) -> bool:
+        """Whether a case has no label on purpose."""
+        number = int(folder.name.removeprefix("case_"))
+        return number in LAYOUTS[self.layout].test_cases and not volume_files(folder, self._label_name)
+
+    def _case(self, folder: Path, there: KitsFiles) -> ReleaseCase:
+        found = {
+            "image": (there.imaging(folder), "imaging", _GET_IMAGING),
+            "label": (volume_files(folder, self._label_name), self._label_name, "take it from the repository"),
+        }
+        files = {}
+        for role, (candidates, name, remedy) in found.items():
+            if not candidates:
+                beside = ", ".join(sorted(file.name for file in folder.iterdir() if file.is_file())) or "no file"
+                raise InputError(f"no {name}.nii.gz (there: {beside})", file=folder, remedy=remedy)
+            if len(candidates) > 1:
+                names = ", ".join(file.relative_to(there.source).as_posix() for file in candidates)
+                raise InputError(
+                    f"{len(candidates)} files for one {role}: {names}", file=folder, remedy="keep the right one"
+                )
+            files[role] = tuple(candidates)
+        return ReleaseCase(case=folder.name, patient=folder.name, files=files)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -166,7 +184,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _release(arguments: argparse.Namespace) -> KitsRelease:
-    layout = arguments.layout or recognised_layout(arguments.source)
+    files = find_files(arguments.source)
+    layout = arguments.layout or recognised_layout(files.folders)
     if arguments.segmentation and layout != "kits21":
         raise InputError(
             f"--segmentation {arguments.segmentation} is for KiTS21, this is {layout}", remedy="leave it out"
@@ -175,6 +194,7 @@ def _release(arguments: argparse.Namespace) -> KitsRelease:
         layout=layout,
         target=_SPELLINGS.get(arguments.target, arguments.target),
         segmentation=arguments.segmentation or "MAJ",
+        files=files,
     )
 
 

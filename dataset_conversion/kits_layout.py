@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -40,34 +40,59 @@ LAYOUTS: Mapping[str, KitsLayout] = MappingProxyType(
 )
 
 
-def case_folders(source: Path) -> list[Path]:
-    """The folders ``case_XXXXX`` of the one release below a folder.
+@dataclass(frozen=True, kw_only=True)
+class KitsFiles:
+    """What lies below a folder that holds a release.
+
+    Attributes:
+        source: the folder.
+        folders: the folders ``case_XXXXX``, at least one, sorted.
+        gathered: case -> its imaging in a folder ``images``, as Hugging Face has it.
+    """
+
+    source: Path
+    folders: tuple[Path, ...]
+    gathered: Mapping[str, tuple[Path, ...]]
+
+    def imaging(self, folder: Path) -> list[Path]:
+        """Every file that may be the imaging of a case's folder; a link and what it leads to are one."""
+        files = [*volume_files(folder, "imaging"), *self.gathered.get(folder.name, ())]
+        distinct: dict[Path, Path] = {}
+        for file in files:
+            distinct.setdefault(file.resolve(), file)
+        return list(distinct.values())
+
+
+def find_files(source: Path) -> KitsFiles:
+    """Walk through a folder, once, for the cases and the imaging of one release.
 
     Raises:
-        InputError: there is none, or several folders hold cases.
+        InputError: there is no case, or several folders hold cases or imaging.
     """
-    found = sorted(folder / name for folder, names, _ in _walk(source) for name in names if _CASE.fullmatch(name))
-    parents = sorted({folder.parent for folder in found})
-    if not found:
+    folders: list[Path] = []
+    images: list[Path] = []
+    for folder, names, files in _walk(source):
+        folders += [folder / name for name in names if _CASE.fullmatch(name)]
+        images += [folder / name for name in files if folder.name == "images" and _CASE.fullmatch(_stem(name) or "")]
+    if not folders:
         raise InputError(
             "no folder case_XXXXX", file=source, remedy="give the clone of kits19, kits21 or kits23 with its imaging"
         )
-    if len(parents) > 1:
-        raise InputError(
-            f"several folders hold cases: {', '.join(str(parent.relative_to(source)) for parent in parents)}",
-            file=source,
-            remedy="give one release",
-        )
-    return found
+    _check_one_parent(folders, what="cases", source=source, remedy="give one release")
+    _check_one_parent(images, what="imaging", source=source, remedy="keep one of them")
+    gathered: dict[str, tuple[Path, ...]] = {}
+    for file in images:
+        case = file.name.partition(".")[0]
+        gathered[case] = (*gathered.get(case, ()), file)
+    return KitsFiles(source=source, folders=tuple(sorted(folders)), gathered=gathered)
 
 
-def recognised_layout(source: Path) -> str:
-    """The year of a release, from what lies in its folders.
+def recognised_layout(folders: Sequence[Path]) -> str:
+    """The year of a release, from what lies in the folders of its cases.
 
     Raises:
-        InputError: there are no cases, or nothing tells KiTS19 from KiTS23.
+        InputError: nothing tells KiTS19 from KiTS23.
     """
-    folders = case_folders(source)
     data = folders[0].parent.resolve()
     if data.parent.name == "kits21" or any(any(folder.glob("aggregated_*")) for folder in folders):
         return "kits21"
@@ -83,28 +108,21 @@ def recognised_layout(source: Path) -> str:
     raise InputError("nothing tells KiTS19 from KiTS23", file=data, remedy="add --layout kits19 or --layout kits23")
 
 
-def gathered_images(source: Path) -> dict[str, Path]:
-    """Imaging as Hugging Face has it: ``images/case_XXXXX.nii.gz``."""
-    found = [
-        folder / name
-        for folder, _, names in _walk(source)
-        if folder.name == "images"
-        for name in names
-        if name.endswith(_SUFFIXES) and _CASE.fullmatch(name.split(".")[0])
-    ]
-    folders = {file.parent for file in found}
-    if len(folders) > 1:
-        raise InputError(
-            f"several folders hold imaging: {', '.join(sorted(str(f.relative_to(source)) for f in folders))}",
-            file=source,
-            remedy="keep one of them",
-        )
-    return {file.name.split(".")[0]: file for file in found}
+def volume_files(folder: Path, stem: str) -> list[Path]:
+    """The NIfTI files of a case's folder with this name before their suffix; more than one is a fault."""
+    return [folder / f"{stem}{suffix}" for suffix in _SUFFIXES if (folder / f"{stem}{suffix}").is_file()]
 
 
-def volume_file(folder: Path, stem: str) -> Path | None:
-    """The NIfTI file of a case's folder with this name before its suffix, or None."""
-    return next((folder / f"{stem}{suffix}" for suffix in _SUFFIXES if (folder / f"{stem}{suffix}").is_file()), None)
+def _stem(name: str) -> str | None:
+    """A NIfTI file's name without its suffix, None for other files."""
+    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)), None)
+
+
+def _check_one_parent(found: Sequence[Path], *, what: str, source: Path, remedy: str) -> None:
+    parents = sorted({path.parent for path in found})
+    if len(parents) > 1:
+        names = ", ".join(str(parent.relative_to(source)) for parent in parents)
+        raise InputError(f"several folders hold {what}: {names}", file=source, remedy=remedy)
 
 
 def _walk(source: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

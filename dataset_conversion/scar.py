@@ -11,11 +11,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from spd_bench.cli.command import run_command
-from spd_bench.cli.convert import check_source, conversion_parser, convert, left_out
+from spd_bench.cli.convert import conversion_parser, convert, left_out
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
+from spd_bench.raw.release.cases import check_source
 from spd_bench.raw.release.conversion import Conversion
-from spd_bench.raw.release.pattern_release import PatternRelease
+from spd_bench.raw.release.pattern_release import FileMatches, PatternRelease
 from spd_bench.raw.release.pattern_settings import TEXT, PatternSettings, read_pattern_settings
 from spd_bench.raw.release.text_fields import write_text_table
 
@@ -97,13 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def body(arguments: argparse.Namespace) -> int:
         check_source(arguments.source)
-        release = PatternRelease(pattern=_settings(arguments))
+        matches = FileMatches(arguments.source)
+        release = PatternRelease(pattern=_settings(arguments, matches), matches=matches)
         return convert(release, arguments, remarks=lambda done: _remarks(release, arguments.source, done))
 
     return run_command(body, parser, argv)
 
 
-def recognised_layout(source: Path) -> PatternSettings:
+def recognised_layout(matches: FileMatches) -> PatternSettings:
     """The ready layout whose patterns match files of a folder.
 
     Raises:
@@ -112,21 +114,23 @@ def recognised_layout(source: Path) -> PatternSettings:
     fitting = [
         settings
         for settings in LAYOUTS.values()
-        if any(case.files for case in PatternRelease(pattern=settings).find(source).cases)
+        if PatternRelease(pattern=settings, matches=matches).find(matches.source).cases
     ]
     if len(fitting) != 1:
         found = " and ".join(settings.name for settings in fitting) or f"none of {', '.join(LAYOUTS)}"
-        raise InputError(f"found {found}", file=source, remedy="give one release's folder, --layout or --config")
+        raise InputError(
+            f"found {found}", file=matches.source, remedy="give one release's folder, --layout or --config"
+        )
     return fitting[0]
 
 
-def _settings(arguments: argparse.Namespace) -> PatternSettings:
+def _settings(arguments: argparse.Namespace, matches: FileMatches) -> PatternSettings:
     if arguments.config is not None:
         settings = read_pattern_settings(arguments.config)
     elif arguments.layout is not None:
         settings = LAYOUTS[arguments.layout]
     else:
-        settings = recognised_layout(arguments.source)
+        settings = recognised_layout(matches)
     if arguments.channels is None:
         return settings
     try:

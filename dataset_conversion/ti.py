@@ -39,7 +39,7 @@ class TiRelease:
         plane: "axial" or "coronal".
         share: part of every traced path, from its start, that is taken for the TI.
         prompts: "trace" for the readers' points, "simulated" to leave all points to planning.
-        flip: voxel axis along which traces are flipped that do not fit as they are; "" for none.
+        flip: voxel axis along which traces are flipped that do not fit better as they are; "" for none.
         skip_unlabelled: pass over images without a segmentation and a trace.
     """
 
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--flip-trace",
         choices=tuple(FLIP_AXES),
         default="",
-        help="flip traces along this voxel axis of the image, except those that fit as they are (not flipped)",
+        help="flip traces along this voxel axis of the image, except those that fit better as they are (not flipped)",
     )
     parser.add_argument(
         "--skip-unlabelled", action="store_true", help="pass over images with neither segmentation nor trace"

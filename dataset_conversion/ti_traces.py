@@ -13,7 +13,7 @@ from dataset_conversion.ti_names import trace_form
 from spd_bench.errors import InputError
 from spd_bench.prompts.formats import read_points
 from spd_bench.prompts.points import PointPrompts, without_outside
-from spd_bench.prompts.trace_flips import REACH_MM, FlipCheck, check_flips, flip_voxels
+from spd_bench.prompts.trace_flips import CLEAR_LEAD, FlipCheck, check_flips, flip_voxels
 from spd_bench.prompts.tracings import read_tracings
 from spd_bench.raw.geometry import VolumeGeometry
 
@@ -43,13 +43,13 @@ def read_trace(
         file: the trace, in one of the formats of :data:`dataset_conversion.ti_names.TRACE_FORMS`.
         image: what was traced.
         share: part of every path, from its start, that is taken for the TI.
-        flip: voxel axis ("x", "y" or "z") along which the traces are flipped, where the segmentation does not
-            contradict; "" for none.
+        flip: voxel axis ("x", "y" or "z") along which the trace is flipped unless the segmentation fits it
+            better as it is; "" for none.
         meta: file with the voxel size and the size of the image that a table was traced on.
 
     Raises:
         InputError: the trace is unreadable or empty, was made on an image of another size, lies outside of it
-            for the most part, or fits the segmentation only when flipped.
+            for the most part, or fits the segmentation clearly better when flipped in another way.
     """
     form = trace_form(file.name)
     if form == "nifti" and share != 1:
@@ -90,7 +90,7 @@ def _oriented(
     if not image.target.any():
         chosen, notes = asked, ["no TI in the segmentation: nothing to check the trace against"]
     else:
-        chosen, notes = _chosen_flip(check_flips(voxels, image.target, image.geometry), asked, file)
+        chosen, notes = _chosen_flip(check_flips(voxels, image.target), asked, file)
     if not chosen:
         return prompts, tuple(notes)
     flipped = flip_voxels(voxels, flip=chosen, shape=image.geometry.shape)
@@ -100,18 +100,23 @@ def _oriented(
 
 
 def _chosen_flip(check: FlipCheck, asked: str, file: Path) -> tuple[str, list[str]]:
-    if not check.disagrees(asked):
-        return asked, []
-    if asked and check.agrees(""):
-        return "", [f"trace not flipped along {asked}: it fits the segmentation as it is"]
-    if check.agrees(check.best):
+    chosen, best = check.best_of(asked, ""), check.best_of()
+    missed = check.lead(best, over=chosen)
+    if missed >= CLEAR_LEAD:
         raise InputError(
-            f"only {check.shares[asked]:.0%} of the trace's points lie within {REACH_MM:g} mm of the segmented TI;"
-            f" flipped along {check.best} it would be {check.shares[check.best]:.0%}",
+            f"only {check.shares[chosen]:.0%} of the trace's points lie in the segmented TI;"
+            f" flipped along {best} it would be {check.shares[best]:.0%}",
             file=file,
-            remedy=f"look at both together, then give --flip-trace {check.best} (traces that fit as they are stay)",
+            remedy=f"look at both together, then give --flip-trace {best} (traces that fit better as they are stay)",
         )
-    return asked, [f"fewer than 10 % of the trace's points lie within {REACH_MM:g} mm of the segmented TI: look at it"]
+    notes = [f"trace not flipped along {asked}: it fits the segmentation better as it is"] if chosen != asked else []
+    if missed > 0:
+        notes.append(f"flipped along {best} the trace would have more points in the segmented TI: look at it")
+    elif asked and abs(check.lead(asked, over="")) < CLEAR_LEAD:
+        notes.append(f"the trace fits the segmentation about as well flipped along {asked} and not: look at it")
+    if check.fits_nowhere:
+        notes.append("fewer than 10 % of the trace's points lie in the segmented TI, flipped or not: look at it")
+    return chosen, notes
 
 
 def _check_size(meta: Path, geometry: VolumeGeometry) -> None:

@@ -38,12 +38,6 @@ def conversion_parser(*, dataset: DatasetInfo, description: str) -> argparse.Arg
     return parser
 
 
-def check_source(source: Path) -> None:
-    """Raise InputError where a release's folder does not exist."""
-    if not source.is_dir():
-        raise InputError("no such folder", file=source, remedy="give the folder that the release was unpacked to")
-
-
 def convert(
     release: Release,
     arguments: argparse.Namespace,

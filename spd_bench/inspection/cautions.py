@@ -13,6 +13,7 @@ from spd_bench.inspection.view import DatasetView
 from spd_bench.prompts.points import SUFFIX
 from spd_bench.raw.dataset import PROMPTS
 from spd_bench.raw.images.planes import is_plane
+from spd_bench.raw.label_values import are_consecutive
 
 _PATIENTS_A_FOLD = 3
 _CT_MAXIMUM = 4000.0
@@ -47,6 +48,13 @@ def _number_of_cases(view: DatasetView, _: Sequence[CaseFigures]) -> list[str]:
     if announced == present:
         return []
     return [f"dataset.json announces {announced} cases (numTraining), but there are {present}: planning refuses that"]
+
+
+def _gaps_in_labels(view: DatasetView, _: Sequence[CaseFigures]) -> list[str]:
+    values = view.dataset.label_values
+    if are_consecutive(values):
+        return []
+    return [f"label values {list(values)} of dataset.json are not consecutive: planning refuses that"]
 
 
 def _mixed_planes(view: DatasetView, cases: Sequence[CaseFigures]) -> list[str]:
@@ -96,7 +104,9 @@ def _incomplete_prompts(_: DatasetView, cases: Sequence[CaseFigures]) -> list[st
     pointless = [case.case for case in cases if case.points and not case.points.per_slice and case.target.target_slices]
     found = []
     if missing and len(missing) < len(cases):
-        found.append(f"no prompt file for {len(missing)} case(s), planning refuses that: {listed(missing)}")
+        found.append(
+            f"no prompt file for {len(missing)} case(s); planning completes simulated prompts alone: {listed(missing)}"
+        )
     if pointless:
         found.append(f"prompt file without any point although there is target: {listed(pointless)}")
     return found
@@ -173,6 +183,7 @@ _CAUTIONS: tuple[Callable[[DatasetView, Sequence[CaseFigures]], list[str]], ...]
     _few_patients,
     _not_in_plan,
     _number_of_cases,
+    _gaps_in_labels,
     _mixed_planes,
     _resized,
     _lost,

@@ -14,6 +14,7 @@ from spd_bench.prompts.points import PointPrompts, read_prompts
 from spd_bench.raw.channels import check_number_of_channels, read_channels, read_channels_header
 from spd_bench.raw.dataset import RawCase
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.label_values import check_label_values
 from spd_bench.raw.volumes import read_volume
 
 
@@ -37,14 +38,7 @@ def read_labels(case: RawCase, geometry: VolumeGeometry, label_values: Sequence[
         raise InputError("image without a label", file=case.images[0], remedy="add its label file")
     labels, found = read_volume(case.label)
     _check_grid(case.label, found, geometry)
-    unknown = np.setdiff1d(np.unique(labels), label_values)
-    if unknown.size:
-        shown = ", ".join(f"{value:g}" for value in unknown[:5])
-        raise InputError(
-            f"label value(s) {shown} are not in dataset.json",
-            file=case.label,
-            remedy=f"map them to {list(label_values)}, or declare them in dataset.json",
-        )
+    check_label_values(case.label, labels, label_values)
     return labels
 
 

@@ -10,10 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.prompts.points import SUFFIX, read_prompts
@@ -21,11 +17,11 @@ from spd_bench.raw.channels import check_number_of_channels, read_channels, read
 from spd_bench.raw.dataset import PROMPTS, RawCase, RawDataset
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.images.planes import is_plane
+from spd_bench.raw.label_values import are_consecutive, check_label_values
 from spd_bench.raw.volumes import read_volume, spacing_file_of_case, spacing_file_of_channel
 
 logger = logging.getLogger(__name__)
 
-_WHITE = 255
 
 Progress = Callable[[Iterable[RawCase]], Iterable[RawCase]]
 
@@ -63,7 +59,7 @@ def _check_labels(dataset: RawDataset) -> None:
             'a label named "ignore" is not supported', file=file, remedy="turn ignored voxels into background or target"
         )
     values = dataset.label_values
-    if values != tuple(range(len(values))):
+    if not are_consecutive(values):
         raise InputError(
             f"label values {list(values)} are not consecutive",
             file=file,
@@ -162,7 +158,7 @@ def _check_case(case: RawCase, dataset: RawDataset) -> None:
     if case.label is not None:
         voxels, grid = read_volume(case.label)
         _check_same_grid(case.label, grid, case.images[0], geometry)
-        _check_label_values(case.label, voxels, dataset.label_values)
+        check_label_values(case.label, voxels, dataset.label_values)
     if case.prompts.is_file():
         read_prompts(case.prompts).voxels(geometry, file=case.prompts)
 
@@ -174,30 +170,6 @@ def _check_same_grid(file: Path, geometry: VolumeGeometry, reference: Path, expe
             f"not on the same grid as {reference.name}: {difference}",
             file=file,
             remedy="resample one onto the other, or replace the file that belongs to another case",
-        )
-
-
-def _check_label_values(file: Path, voxels: NDArray[Any], label_values: Sequence[int]) -> None:
-    found = np.unique(voxels)
-    fractions = [float(value) for value in found if not np.isfinite(value) or value != np.rint(value)]
-    if fractions:
-        raise InputError(
-            f"label value {fractions[0]:g} is not a whole number",
-            file=file,
-            remedy="save labels as integers, resampled with nearest neighbour only",
-        )
-    unknown = [int(value) for value in found if int(value) not in label_values]
-    if unknown == [_WHITE]:
-        raise InputError(
-            f"label value(s) {unknown} are not in dataset.json",
-            file=file,
-            remedy=f"a label holds values, not grey levels: store one of {list(label_values)} instead of {_WHITE}",
-        )
-    if unknown:
-        raise InputError(
-            f"label value(s) {unknown[:5]} are not in dataset.json",
-            file=file,
-            remedy=f"map them to {list(label_values)}, or declare them in dataset.json",
         )
 
 

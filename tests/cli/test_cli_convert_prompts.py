@@ -4,6 +4,7 @@ import gzip
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -38,7 +39,9 @@ def test_help_shows_an_example(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
-    assert "example:\n  spd_convert_prompts 'A1 axial tracings'" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "example:\n  spd_convert_prompts 'A1 axial tracings' promptsTr/A1.mrk.json --image 'A1 Axial T2.nii" in shown
+    assert "the image that was traced: of a converted release the release's own" in " ".join(shown.split())
 
 
 def test_a_trace_becomes_a_file_that_slicer_opens(tmp_path: Path, image: Path, capsys: Capture) -> None:
@@ -164,3 +167,73 @@ def test_a_missing_image_is_told(tmp_path: Path, capsys: Capture) -> None:
     arguments = [str(tmp_path / "a.csv"), str(tmp_path / "out.mrk.json"), "--image", str(tmp_path / "no.nii.gz")]
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith("error: image file not found, in")
+
+
+def _converted(folder: Path, repairs: list[str]) -> Path:
+    """An image of a raw dataset with the record that its conversion left."""
+    image = folder / "imagesTr" / "A1_axial_0000.nii.gz"
+    write_volume(image, np.zeros(GEOMETRY.shape, dtype=np.int16), GEOMETRY)
+    record = {
+        **{"case": "A1_axial", "patient": "A1", "source": {}, "choices": {}, "statistics": {}},
+        **{"repairs": repairs, "written": {"imagesTr/A1_axial_0000.nii.gz": "0"}},
+    }
+    (folder / "conversion").mkdir()
+    (folder / "conversion" / "A1_axial.json").write_text(json.dumps(record))
+    return image
+
+
+REORDERING = "axes LAS reordered to LPS: axial slices first (nothing resampled)"
+
+
+@pytest.mark.parametrize(
+    ("repairs", "frame", "warned"),
+    [
+        ([REORDERING], "voxel_xyz", True),
+        (["pixdim taken", f"image and label: {REORDERING}"], "voxel_zyx", True),
+        ([REORDERING], "ras_mm", False),
+        ([f"label: {REORDERING}"], "voxel_xyz", False),
+        ([], "voxel_xyz", False),
+    ],
+)
+def test_voxels_on_an_image_that_conversion_turned_are_warned_of(
+    tmp_path: Path, capsys: Capture, repairs: list[str], frame: str, warned: bool
+) -> None:
+    image = _converted(tmp_path / "Dataset501_TI", repairs)
+    inside = np.array(sitk.ReadImage(str(image)).TransformIndexToPhysicalPoint((1, 2, 3))) * (-1, -1, 1)
+    point = inside.tolist() if frame == "ras_mm" else [1, 2, 3]
+    (tmp_path / "a.json").write_text(json.dumps({"frame": frame, "points": [point]}))
+    assert main([str(tmp_path / "a.json"), str(tmp_path / "out.mrk.json"), "--image", str(image)]) == 0
+    shown = capsys.readouterr().err
+    assert shown.startswith(f"warning: conversion turned {image} ({repairs[-1] if repairs else ''}): points") == warned
+    assert shown.count("\n") == warned
+
+
+def _with_sizes(path: Path, *, pixdim: tuple[int, ...], affine: tuple[int, ...]) -> Path:
+    """An image whose sform has another voxel size than pixdim, and no qform: so are EMIDEC's."""
+    image = nib.Nifti1Image(np.zeros((7, 9, 6), dtype=np.int16), None)
+    image.header.set_sform(np.diag([*affine, 1]), code=2)
+    image.header["pixdim"][1:4] = pixdim
+    nib.save(nib.Nifti1Image(image.dataobj, None, image.header), path)
+    return path
+
+
+@pytest.mark.parametrize(("pixdim", "affine", "warned"), [((2, 2, 8), (1, 1, 1), False), ((1, 1, 1), (2, 2, 8), True)])
+def test_a_header_that_contradicts_itself_is_told_in_our_words_or_not_at_all(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    pixdim: tuple[int, ...],
+    affine: tuple[int, ...],
+    warned: bool,
+) -> None:
+    image = _with_sizes(tmp_path / "image.nii", pixdim=pixdim, affine=affine)
+    (tmp_path / "a.csv").write_text("1,2,3\n")
+    arguments = [str(tmp_path / "a.csv"), str(tmp_path / "out.mrk.json"), "--image", str(image)]
+    assert main([*arguments, "--frame", "voxel_xyz"]) == 0
+    captured = capfd.readouterr()
+    assert "NiftiImageIO" not in captured.out + captured.err
+    assert captured.err.startswith(f"warning: the header of {image} contradicts itself") == warned
+    assert captured.err.count("\n") == warned
+    # What conversion takes where it does not warn: voxels of the size in pixdim, RAS turned to LPS.
+    expected = np.array([-1, -2, 3]) * pixdim
+    np.testing.assert_allclose(read_prompts(tmp_path / "out.mrk.json").positions, [expected], atol=1e-4)
+    assert sitk.ProcessObject.GetGlobalWarningDisplay()

@@ -184,7 +184,7 @@ def _unknown_label(raw: Path) -> None:
         (_no_points_file, "case_3.mrk.json"),
         (_other_grid, "not on the grid"),
         (_nan, "NaN"),
-        (_unknown_label, "label value(s) 9 are not in dataset.json"),
+        (_unknown_label, "label value(s) [9] are not in dataset.json"),
     ],
 )
 def test_a_broken_case_is_a_fault_line_and_the_others_are_inspected(

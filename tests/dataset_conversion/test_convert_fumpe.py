@@ -306,6 +306,10 @@ def test_one_half_of_a_decision_leaves_the_other_to_the_hu(
     write_patient(release, axes="xy")
     assert convert("--order", "file")[0] == 0
     assert_on_the_clot(raw)
+    assert (
+        "mask slices taken in the order of the DICOM file names: by the user's decision;"
+        " mask axes column before row: found by the HU under the mask" in repairs(raw)
+    )
     status, _, failed = convert("--axes", "yx")
     assert status == 1
     assert "not clear" in failed[0]
@@ -533,7 +537,104 @@ def test_same_scan_under_two_names_refuses_both(release: Path, convert: Callable
     assert status == 1
     assert cases(raw) == ["PAT001"]
     for case, line in zip(("PAT002", "PAT003"), failed, strict=False):
-        assert line.startswith(f"failed: {case}: PAT002 and PAT003 hold the same DICOM images")
+        place = release / "CT_scans" / case
+        told = f"PAT002 and PAT003 hold the same DICOM images, in {place}: keep the right one of them"
+        assert line == f"failed: {case}: {told}"
+
+
+@pytest.mark.parametrize(
+    ("folders", "mask"),
+    [
+        (("CT_scans", "GroundTruth"), "pat001.MAT"),
+        (("ct_scans", "groundtruth"), "PAT001.mat"),
+        (("CT_SCANS", "Groundtruth"), "Pat001.Mat"),
+    ],
+)
+def test_upper_and_lower_case_of_names_do_not_matter(
+    release: Path, convert: Callable[..., tuple], raw: Path, folders: tuple[str, str], mask: str
+) -> None:
+    write_patient(release)
+    (release / "GroundTruth" / "PAT001.mat").rename(release / "GroundTruth" / mask)
+    (release / "CT_scans").rename(release / folders[0])
+    (release / "GroundTruth").rename(release / folders[1])
+    status, _, failed = convert()
+    assert (status, failed) == (0, [])
+    assert cases(raw) == ["PAT001"]
+    assert_on_the_clot(raw)
+
+
+@pytest.mark.parametrize("name", ["pat001.nii.gz", "PAT001.NII.GZ"])
+def test_upper_and_lower_case_of_nifti_names_do_not_matter(
+    release: Path, convert: Callable[..., tuple], raw: Path, name: str
+) -> None:
+    write_nifti(release, "PAT001")
+    (release / "labelsTr" / "PAT001.nii.gz").rename(release / "labelsTr" / name)
+    (release / "labelsTr").rename(release / "labelstr")
+    status, _, failed = convert()
+    assert (status, failed) == (0, [])
+    assert cases(raw) == ["PAT001"]
+
+
+def _two_spellings_of_a_scan(release: Path) -> str:
+    shutil.copytree(release / "CT_scans" / "PAT002", release / "CT_scans" / "pat002")
+    return "2 scans of one patient: CT_scans/PAT002, CT_scans/pat002, in"
+
+
+def _two_spellings_of_a_mask(release: Path) -> str:
+    shutil.copy(release / "GroundTruth" / "PAT002.mat", release / "GroundTruth" / "PAT002.MAT")
+    return "2 masks of one patient: GroundTruth/PAT002.MAT, GroundTruth/PAT002.mat, in"
+
+
+@pytest.mark.parametrize("double", [_two_spellings_of_a_scan, _two_spellings_of_a_mask])
+def test_two_scans_or_masks_of_one_patient_are_a_fault(
+    release: Path, convert: Callable[..., tuple], raw: Path, double: Callable[[Path], str]
+) -> None:
+    for case in ("PAT001", "PAT002"):
+        write_patient(release, case)
+    told = double(release)
+    # A decision about the patient is no mistake.
+    status, _, failed = convert("--axes", "PAT002=yx")
+    assert status == 1
+    assert len(failed) == 2
+    assert failed[0].startswith(f"failed: PAT002: {told}")
+    assert cases(raw) == ["PAT001"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "told"),
+    [
+        ("imagesTr", "PAT002.nii.gz", "scans of one patient: imagesTr/PAT002.nii.gz, imagesTr/PAT002_0000.nii.gz, in"),
+        (
+            "imagesTr",
+            "PAT002_0000.nii",
+            "scans of one patient: imagesTr/PAT002_0000.nii, imagesTr/PAT002_0000.nii.gz, in",
+        ),
+        ("labelsTr", "PAT002.nii", "masks of one patient: labelsTr/PAT002.nii, labelsTr/PAT002.nii.gz, in"),
+    ],
+)
+def test_two_nifti_files_of_one_patient_are_a_fault(
+    release: Path, convert: Callable[..., tuple], raw: Path, folder: str, name: str, told: str
+) -> None:
+    for case in ("PAT001", "PAT002"):
+        write_nifti(release, case)
+    first = release / folder / ("PAT002_0000.nii.gz" if folder == "imagesTr" else "PAT002.nii.gz")
+    sitk.WriteImage(sitk.ReadImage(str(first)), str(release / folder / name))
+    status, _, failed = convert()
+    assert status == 1
+    assert len(failed) == 2
+    assert failed[0].startswith(f"failed: PAT002: 2 {told}")
+    assert failed[0].endswith("keep the right one")
+    assert cases(raw) == ["PAT001"]
+
+
+def test_two_folders_that_differ_in_case_alone_are_one_line(release: Path, convert: Callable[..., tuple]) -> None:
+    write_patient(release)
+    (release / "ct_scans").mkdir()
+    status, _, failed = convert()
+    assert status == 2
+    assert failed == [
+        f"error: CT_scans and ct_scans differ in upper and lower case alone, in {release}: keep the right one of them"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -599,6 +700,15 @@ def test_nifti_redistribution_is_taken_turned_and_checked(
     assert "axes" in repairs(raw, "PAT002")
     assert "in the reverse order of the slices' positions" in repairs(raw, "PAT003")
     assert_valid(raw)
+
+
+def test_decision_that_leaves_a_nifti_mask_as_it_is_against_the_hu_is_told(
+    release: Path, convert: Callable[..., tuple], raw: Path
+) -> None:
+    write_nifti(release, "PAT001", wrong=True)
+    assert convert("--order", "position", "--axes", "yx")[0] == 0
+    np.testing.assert_array_equal(converted(raw)[1], chest()[1][::-1])
+    assert "by the user's decision, against the HU under the mask" in repairs(raw)
 
 
 def test_nifti_masks_have_no_order_of_dicom_files(release: Path, convert: Callable[..., tuple]) -> None:

@@ -367,6 +367,78 @@ def test_a_wrong_call_is_one_line(
     assert len(printed.splitlines()) == 1
 
 
+def _second_file(root: Path, name: str, copy: str) -> None:
+    """A second candidate for a file of case_00048; readers go by the suffix, so the copy is saved, not renamed."""
+    image = nib.load(root / "dataset/case_00048" / name)
+    save(root / copy, np.asarray(image.dataobj) + 0, image.affine)
+
+
+@pytest.mark.parametrize(
+    ("name", "copy", "told"),
+    [
+        (
+            "imaging.nii.gz",
+            "dataset/case_00048/imaging.nii",
+            "2 files for one image: dataset/case_00048/imaging.nii.gz, dataset/case_00048/imaging.nii, in",
+        ),
+        (
+            "imaging.nii.gz",
+            "images/case_00048.nii.gz",
+            "2 files for one image: dataset/case_00048/imaging.nii.gz, images/case_00048.nii.gz, in",
+        ),
+        (
+            "segmentation.nii.gz",
+            "dataset/case_00048/segmentation.nii",
+            "2 files for one label: dataset/case_00048/segmentation.nii.gz, dataset/case_00048/segmentation.nii, in",
+        ),
+    ],
+)
+def test_two_files_for_one_role_are_a_fault_of_that_case(
+    tmp_path: Path, own_folders: DataFolders, capsys: pytest.CaptureFixture[str], name: str, copy: str, told: str
+) -> None:
+    root = write_release(tmp_path, "kits23")
+    _second_file(root, name, copy)
+    assert main([str(root)]) == 1
+    [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed: ")]
+    assert line.startswith(f"failed: case_00048: {told}")
+    assert line.endswith("keep the right one")
+    assert cases_of(own_folders.raw / "Dataset504_KiTS") == ["case_00000"]
+
+
+def test_two_gathered_images_of_one_case_are_a_fault(
+    tmp_path: Path, own_folders: DataFolders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (3, 500):
+        write_case(tmp_path / "kits23/dataset", number, images=tmp_path / "images")
+    for name in ("case_00003.nii", "case_00500.old.nii.gz"):
+        save(tmp_path / "images" / name, imaging(labels(cyst=True), seed=99))
+    assert main([str(tmp_path)]) == 1
+    printed = capsys.readouterr().err
+    assert "failed: case_00003: 2 files for one image: images/case_00003.nii, images/case_00003.nii.gz" in printed
+    # The other file is called otherwise, and is nobody's.
+    assert cases_of(own_folders.raw / "Dataset504_KiTS") == ["case_00500"]
+    _, voxels, _ = read(own_folders.raw / "Dataset504_KiTS", "case_00500")
+    np.testing.assert_array_equal(voxels, imaging(labels(cyst=True), seed=500)[::-1])
+
+
+def test_a_link_to_the_gathered_imaging_is_no_second_file(tmp_path: Path, own_folders: DataFolders) -> None:
+    write_case(tmp_path / "kits23/dataset", 7, images=tmp_path / "images")
+    link = tmp_path / "kits23/dataset/case_00007/imaging.nii.gz"
+    link.symlink_to(tmp_path / "images/case_00007.nii.gz")
+    assert main([str(tmp_path)]) == 0
+    assert cases_of(own_folders.raw / "Dataset504_KiTS") == ["case_00007"]
+
+
+@pytest.mark.usefixtures("own_folders")
+def test_a_command_walks_through_the_release_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write_release(tmp_path, "kits19")
+    save(root / "data/case_00210/imaging.nii.gz", imaging(labels(cyst=False)))
+    walked, walk = [], os.walk
+    monkeypatch.setattr(os, "walk", lambda top, *options, **named: walked.append(top) or walk(top, *options, **named))
+    assert main([str(root)]) == 0
+    assert walked.count(root) == 1
+
+
 @pytest.mark.parametrize(("layout", "cyst"), [("kits19", False), ("kits23", True)])
 def test_a_layout_that_nothing_tells_is_given(
     tmp_path: Path, own_folders: DataFolders, layout: str, cyst: bool

@@ -235,6 +235,32 @@ def test_a_layout_of_ones_own_groups_patients_and_takes_case_ids_with_0000(
     assert description["labels"] == {"background": 0, "fibrosis": 1}
 
 
+def test_folders_of_any_depth_may_stand_in_a_pattern(tmp_path: Path, own_folders: DataFolders) -> None:
+    write_own(tmp_path / "clinic", "deep/down/a")
+    write_own(tmp_path / "clinic", "b")
+    config = own_layout(tmp_path, images={"LGE": "img/**/*.nii.gz"}, label="seg/**/*.nii.gz")
+    assert main([str(tmp_path / "clinic"), "--config", str(config)]) == 0
+    assert cases_of(own_folders.raw / "Dataset502_SCAR") == ["a", "b"]
+
+
+@pytest.mark.parametrize("options", [[], ["--layout", "emidec"]])
+@pytest.mark.usefixtures("own_folders")
+def test_a_command_searches_the_release_once_for_a_pattern(
+    emidec: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    searched, rglob = [], Path.rglob
+
+    def noted(folder: Path, pattern: str) -> Any:
+        searched.append((folder, pattern))
+        return rglob(folder, pattern)
+
+    monkeypatch.setattr(Path, "rglob", noted)
+    assert main([str(emidec), *options]) == 0
+    found = [pattern for folder, pattern in searched if folder == emidec]
+    assert "Case_*/Images/*" in found
+    assert sorted(found) == sorted(set(found))
+
+
 def test_the_layout_that_help_shows_works(
     emidec: Path, own_folders: DataFolders, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -266,6 +292,12 @@ def test_the_layout_that_help_shows_works(
         ({"patient": 7}, "patient must be text, got 7"),
         ({"label": "../seg/*"}, "the pattern of label must stay below the release's folder"),
         ({"images": {"LGE": "/data/*"}}, "the pattern of LGE must stay below the release's folder"),
+        (
+            {"label": "seg**/*"},
+            "in the pattern of label, ** must be the whole name of a folder (a/**/b), got 'seg**/*'",
+        ),
+        ({"images": {"LGE": "img/**.nii"}}, "in the pattern of LGE, ** must be"),
+        ({"text": "***/*.txt"}, "in the pattern of text, ** must be"),
         ({"channels": ["T2"]}, "channels must be different ones of LGE, got T2"),
         ({"slices": "coronal"}, "slices must be one of thickest, axial, got 'coronal'"),
         ({"target_name": "background"}, "target_name must not be a name that nnU-Net reserves"),

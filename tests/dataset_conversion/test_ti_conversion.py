@@ -318,7 +318,8 @@ def test_a_flipped_trace_is_refused_and_the_switch_flips_it_back(
     status, errors = run()
     assert status == 1
     assert (
-        f"A1_axial: only 0% of the trace's points lie within 10 mm of the segmented TI; flipped along {name}" in errors
+        f"A1_axial: only 0% of the trace's points lie in the segmented TI; flipped along {name} it would be 100%"
+        in errors
     )
     assert f"give --flip-trace {name}" in errors
     assert cases_in(raw) == ["A2_axial"]
@@ -328,6 +329,51 @@ def test_a_flipped_trace_is_refused_and_the_switch_flips_it_back(
         np.testing.assert_allclose(converted(raw, case)[3], nib.affines.apply_affine(AFFINE, TI_COURSE), atol=1e-4)
     assert f"trace flipped along {name}, as asked for" in (raw / "conversion/A1_axial.json").read_text()
     assert f"not flipped along {name}" in (raw / "conversion/A2_axial.json").read_text()
+
+
+# In the middle of the columns: mirrored along x it crosses itself, and lies within 10 mm of itself throughout.
+NEAR_THE_MIDLINE = np.array([(x, 6 + row, 4) for row, x in enumerate((10, 10, 11, 11, 12, 12, 13, 13, 14, 14))])
+MIRRORED = NEAR_THE_MIDLINE * (-1, 1, 1) + (SIZE[0] - 1, 0, 0)
+
+
+def write_near_the_midline(folder: Path, patient: str, *, trace: NDArray[np.int64]) -> None:
+    _, label, file = write_case(folder, patient)
+    segmented = np.zeros(SIZE, dtype=np.uint8)
+    segmented[tuple(NEAR_THE_MIDLINE.T)] = 1
+    save(label, segmented)
+    file.write_bytes(snt_xml(trace))
+
+
+def test_near_the_midline_a_mirrored_trace_is_refused_and_a_right_one_never_flipped(
+    source: Path, run: Run, raw: Path
+) -> None:
+    write_near_the_midline(source, "A1", trace=MIRRORED)
+    write_near_the_midline(source, "A2", trace=NEAR_THE_MIDLINE)
+    status, errors = run("--share", "1")
+    assert status == 1
+    assert "A1_axial: only 0% of the trace's points lie in the segmented TI; flipped along x" in errors
+    assert cases_in(raw) == ["A2_axial"]
+    shutil.rmtree(raw)
+    assert run("--share", "1", "--flip-trace", "x") == (0, "")
+    for case in ("A1_axial", "A2_axial"):
+        np.testing.assert_allclose(
+            converted(raw, case)[3], nib.affines.apply_affine(AFFINE, NEAR_THE_MIDLINE), atol=1e-4
+        )
+    assert "not flipped along x: it fits the segmentation better" in (raw / "conversion/A2_axial.json").read_text()
+
+
+def test_a_flip_that_fits_little_better_is_noted(source: Path, run: Run, raw: Path) -> None:
+    # 4 of 9 points lie inside as they are, 5 of 9 flipped.
+    twice = np.concatenate([MIRRORED[:5], NEAR_THE_MIDLINE[:4]])
+    write_near_the_midline(source, "A1", trace=twice)
+    assert run("--share", "1") == (0, "")
+    assert "flipped along x the trace would have more points" in (raw / "conversion/A1_axial.json").read_text()
+    shutil.rmtree(raw)
+    assert run("--share", "1", "--flip-trace", "x") == (0, "")
+    np.testing.assert_allclose(
+        converted(raw)[3], nib.affines.apply_affine(AFFINE, twice * (-1, 1, 1) + (SIZE[0] - 1, 0, 0)), atol=1e-4
+    )
+    assert "about as well flipped along x and not" in (raw / "conversion/A1_axial.json").read_text()
 
 
 def test_a_trace_that_fits_in_no_way_is_kept_and_noted(source: Path, run: Run, raw: Path) -> None:

@@ -137,6 +137,54 @@ def test_empty_labels_and_unused_values_are_told(tmp_path: Path, make_tiny_datas
     assert "that no case has: 2" in told
 
 
+@pytest.mark.parametrize(("value", "values"), [(255, r"[0, 255]"), (3, r"[0, 3]")])
+def test_label_values_with_a_gap_are_told(tmp_path: Path, make_tiny_dataset: Make, value: int, values: str) -> None:
+    folder = make_tiny_dataset(tmp_path, cases=2)
+    assert "consecutive" not in _told(folder)
+    for file in (folder / "labelsTr").iterdir():
+        voxels, geometry = read_volume(file)
+        write_volume(file, (voxels * value).astype(np.uint8), geometry)
+    description = (folder / "dataset.json").read_text()
+    (folder / "dataset.json").write_text(description.replace('"target": 1', f'"target": {value}'))
+    view = unplanned_view(read_raw_dataset(folder), target_labels=[value])
+    found = survey(view)
+    assert found.faults == {}
+    told = cautions(view, found.cases)
+    assert f"label values {values} of dataset.json are not consecutive: planning refuses that" in told
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [
+        (
+            255,
+            "label value(s) [255] are not in dataset.json, in {file}: a label holds values, not grey levels: store"
+            " one of [0, 1] instead of 255",
+        ),
+        (
+            0.5,
+            "label value 0.5 is not a whole number, in {file}: save labels as integers, resampled with nearest"
+            " neighbour only",
+        ),
+        (
+            2,
+            "label value(s) [2] are not in dataset.json, in {file}: map them to [0, 1], or declare them in"
+            " dataset.json",
+        ),
+        (7, "label value(s) [7] are not in dataset.json, in {file}: map them to [0, 1]"),
+    ],
+)
+def test_remedies_for_label_values_do_not_lead_to_the_next_fault(
+    tmp_path: Path, make_tiny_dataset: Make, scale: float, told: str
+) -> None:
+    folder = make_tiny_dataset(tmp_path, cases=2)
+    file = folder / "labelsTr" / "case_0.nii.gz"
+    voxels, geometry = read_volume(file)
+    write_volume(file, (voxels * scale).astype(np.float32), geometry)
+    found = survey(unplanned_view(read_raw_dataset(folder)))
+    assert found.faults == {"case_0": told.format(file=file)}
+
+
 def test_slices_in_different_planes_are_told(tmp_path: Path, make_tiny_dataset: Make) -> None:
     folder = make_tiny_dataset(tmp_path, cases=3, with_prompts=False)
     for file in (folder / "imagesTr" / "case_1_0000.nii.gz", folder / "labelsTr" / "case_1.nii.gz"):

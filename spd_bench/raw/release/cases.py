@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spd_bench.errors import InputError
 from spd_bench.prompts.points import PointPrompts
 from spd_bench.raw.geometry import VolumeGeometry
 
@@ -105,3 +106,9 @@ class Release(Protocol):
     def read(self, case: ReleaseCase) -> ConvertedCase:
         """Read one case; InputError where it has a fault."""
         ...
+
+
+def check_source(source: Path) -> None:
+    """Raise InputError where a release's folder does not exist."""
+    if not source.is_dir():
+        raise InputError("no such folder", file=source, remedy="give the folder that the release was unpacked to")

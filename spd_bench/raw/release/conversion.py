@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from spd_bench.errors import InputError
 from spd_bench.processes import run_in_processes
 from spd_bench.raw.dataset import check_case_name, image_path, label_path, prompt_path
-from spd_bench.raw.release.cases import CaseFault, ConvertedCase, Release, ReleaseCase
+from spd_bench.raw.release.cases import CaseFault, ConvertedCase, Release, ReleaseCase, check_source
 from spd_bench.raw.release.ownership import claim_folder
 from spd_bench.raw.release.records import (
     FILE_ENDING,
@@ -69,8 +69,7 @@ def convert_release(
     """
     if jobs < 1:
         raise InputError(f"{jobs} is not a number of processes", remedy="give --jobs 1 or more")
-    if not source.is_dir():
-        raise InputError("no such folder", file=source, remedy="give the folder that the release was unpacked to")
+    check_source(source)
     found = release.find(source)
     cases, faults = _sound_cases(found.cases, source)
     faults = [*found.faults, *faults]

@@ -7,8 +7,7 @@ gantry, as if nothing were missing or tilted; so positions are checked first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.images.itk_warnings import without_itk_warnings
 from spd_bench.raw.release.dicom_headers import SliceHeader
 
 # Positions are often rounded to 0.1 mm, which at 0.5 mm between slices is a fifth.
@@ -163,7 +163,7 @@ def _read_pixels(ordered: Sequence[SliceHeader]) -> sitk.Image:
     if len({header.rescale for header in ordered}) > 1:
         # The first slice's pixel type would round the others' HU.
         reader.SetOutputPixelType(sitk.sitkFloat64)
-    with _without_warnings():
+    with without_itk_warnings():
         try:
             return reader.Execute()
         except RuntimeError as error:
@@ -179,17 +179,6 @@ def _first_unreadable(ordered: Sequence[SliceHeader]) -> Path:
         except RuntimeError:
             return header.file
     return ordered[0].file.parent
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    """Keep ITK's warnings off standard error: what they warn of has been checked."""
-    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
-    try:
-        yield
-    finally:
-        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def _compact(voxels: NDArray[Any]) -> NDArray[Any]:

@@ -7,7 +7,7 @@ nowhere but in the HU under the mask, so every order that is possible is tried a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,14 +120,11 @@ def place_mask(
     if not mask.any():
         return left[0].place(mask), ()
     scored = scored_placements(mask, voxels, every)
-    if decision.order is not None and decision.axes is not None:
-        return left[0].place(mask), (_decided(left[0], scored, mask),)
-    names = {placement.footprint(mask) for placement in left}
-    eligible = [one for one in scored if one.placement.footprint(mask) in names]
-    placement = clear_placement(eligible, mask_voxels=_voxels(mask))
-    if placement is None:
-        raise _unclear(eligible, mask_voxels=_voxels(mask), orders=tuple(orders), file=file)
-    return placement.place(mask), (_sentence(placement, "found by the HU under the mask"),)
+    decided = decision.order is not None and decision.axes is not None
+    placement = left[0] if decided else _found_by_hu(left, scored, mask, orders=tuple(orders), file=file)
+    clear = clear_placement(scored, mask_voxels=_voxels(mask))
+    against = clear is not None and clear.footprint(mask) != placement.footprint(mask)
+    return placement.place(mask), (_sentence(placement, decision, against=against),)
 
 
 def _placements(
@@ -142,14 +139,34 @@ def _placements(
     )
 
 
-def _decided(placement: Placement, scored: Sequence[ScoredPlacement], mask: NDArray[np.uint8]) -> str:
-    clear = clear_placement(scored, mask_voxels=_voxels(mask))
-    against = clear is not None and clear.footprint(mask) != placement.footprint(mask)
-    return _sentence(placement, f"by the user's decision{', against the HU under the mask' if against else ''}")
+def _found_by_hu(
+    left: Sequence[Placement],
+    scored: Sequence[ScoredPlacement],
+    mask: NDArray[np.uint8],
+    *,
+    orders: Sequence[str],
+    file: Path,
+) -> Placement:
+    """The clear one of the placements that the user's decision leaves; InputError where none is."""
+    # A placement may have another name among these than among all, where two orders come to the same.
+    named = {one.footprint(mask): one for one in left}
+    eligible = [replace(one, placement=named[key]) for one in scored if (key := one.placement.footprint(mask)) in named]
+    found = clear_placement(eligible, mask_voxels=_voxels(mask))
+    if found is None:
+        raise _unclear(eligible, mask_voxels=_voxels(mask), orders=orders, file=file)
+    return found
 
 
-def _sentence(placement: Placement, how: str) -> str:
-    return f"mask slices taken {ORDERS[placement.order]}, mask axes {AXES[placement.axes]}: {how}"
+def _sentence(placement: Placement, decision: Decision, *, against: bool) -> str:
+    """Where the mask was put, and who says so: of half a decision the other half is the HU's."""
+    order, axes = f"mask slices taken {ORDERS[placement.order]}", f"mask axes {AXES[placement.axes]}"
+    user = f"by the user's decision{', against the HU under the mask' if against else ''}"
+    hu = "found by the HU under the mask"
+    if (decision.order is None) == (decision.axes is None):
+        return f"{order}, {axes}: {hu if decision.order is None else user}"
+    if decision.axes is None:
+        return f"{order}: {user}; {axes}: {hu}"
+    return f"{axes}: {user}; {order}: {hu}"
 
 
 def _unclear(scored: Sequence[ScoredPlacement], *, mask_voxels: int, orders: Sequence[str], file: Path) -> InputError:

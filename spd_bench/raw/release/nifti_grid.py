@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ def nifti_grid(header: Any, *, file: Path) -> NiftiGrid:
     )
 
 
+def corner_voxels(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Indices (8, 3) of the corner voxels of a grid, axes in the order of ``shape``."""
+    return np.array(list(product(*((0.0, size - 1.0) for size in shape))))
+
+
 def _forms(header: Any, file: Path) -> tuple[_Affine | None, _Affine | None]:
     try:
         return header.get_sform(coded=True)[0], header.get_qform(coded=True)[0]
@@ -103,7 +109,7 @@ def _chosen(
         return sform, ()
     sound = _is_sound(sform, zooms)
     name, affine = ("sform", sform) if code == _SCANNER and sound else ("qform", qform)
-    apart = float(np.linalg.norm(_corners(shape) @ (sform - qform).T, axis=1).max())
+    apart = float(np.linalg.norm(_homogeneous_corners(shape) @ (sform - qform).T, axis=1).max())
     if apart <= _PLACE_TOLERANCE_MM:
         return affine, ()
     reason = "as ITK does" if sound else "the sform is no grid of the size in pixdim"
@@ -138,7 +144,7 @@ def _rotation(
         return nearest, ()
     difference = np.eye(4)
     difference[:3, :3] = (nearest - cosines) * spacing
-    moved = float(np.linalg.norm((_corners(shape) @ difference.T)[:, :3], axis=1).max())
+    moved = float(np.linalg.norm((_homogeneous_corners(shape) @ difference.T)[:, :3], axis=1).max())
     if moved > spacing.min() / 2:
         raise _no_grid(f"axes are not orthogonal: the nearest rotation moves voxels by {moved:.2f} mm", file)
     return nearest, (
@@ -146,10 +152,9 @@ def _rotation(
     )
 
 
-def _corners(shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _homogeneous_corners(shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Homogeneous indices (8, 4: x y z 1) of the corner voxels."""
-    corners = np.array(np.meshgrid(*((0, size - 1) for size in shape), indexing="ij")).reshape(3, -1).T
-    return np.concatenate([corners, np.ones((8, 1))], axis=1)
+    return np.concatenate([corner_voxels(shape), np.ones((8, 1))], axis=1)
 
 
 def _geometry(

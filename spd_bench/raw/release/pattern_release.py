@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,39 @@ _MAC_FOLDER = "__MACOSX"
 _Files = dict[str, dict[str, list[Path]]]
 
 
+class FileMatches:
+    """The files below a folder that patterns match; each pattern is searched for once, so files are as then.
+
+    Args:
+        source: the folder.
+    """
+
+    def __init__(self, source: Path) -> None:
+        self.source = source
+        self._found: dict[str, tuple[Path, ...]] = {}
+
+    def matching(self, pattern: str) -> tuple[Path, ...]:
+        """The files, sorted, that a glob matches at any depth; hidden ones are passed over."""
+        if pattern not in self._found:
+            self._found[pattern] = tuple(file for file in sorted(self.source.rglob(pattern)) if self._is_data(file))
+        return self._found[pattern]
+
+    def _is_data(self, file: Path) -> bool:
+        parts = file.relative_to(self.source).parts
+        return not (parts[-1].startswith(".") or _MAC_FOLDER in parts or file.is_dir())
+
+
 @dataclass(frozen=True, kw_only=True)
 class PatternRelease:
-    """A release as its settings describe it."""
+    """A release as its settings describe it.
+
+    Attributes:
+        pattern: the settings.
+        matches: what was found below the release's folder already; None: :meth:`find` searches.
+    """
 
     pattern: PatternSettings
+    matches: FileMatches | None = field(default=None, repr=False, compare=False)
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -91,15 +119,15 @@ class PatternRelease:
         return found, faults
 
     def _matches(self, source: Path) -> Iterator[tuple[str, Path]]:
+        matches = self.matches
+        if matches is None or matches.source != source:
+            matches = FileMatches(source)
         wanted = [(name, self.pattern.images[name]) for name in self.channel_names]
         wanted.append((LABEL, self.pattern.label))
         if self.pattern.text is not None:
             wanted.append((TEXT, self.pattern.text))
         for role, pattern in wanted:
-            for file in sorted(source.rglob(pattern)):
-                parts = file.relative_to(source).parts
-                if not (parts[-1].startswith(".") or _MAC_FOLDER in parts or file.is_dir()):
-                    yield role, file
+            yield from ((role, file) for file in matches.matching(pattern))
 
     def _has_label_or_should(self, case: str, roles: Mapping[str, Sequence[Path]]) -> bool:
         test_case = self.pattern.test_case

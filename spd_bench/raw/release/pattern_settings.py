@@ -173,6 +173,10 @@ def _check_glob(key: str, pattern: str) -> None:
     if path.is_absolute() or ".." in path.parts:
         msg = f"the pattern of {key} must stay below the release's folder, got {pattern!r}"
         raise ValueError(msg)
+    # pathlib says so no earlier than at the first search, and from Python 3.13 on takes ** for * there.
+    if any("**" in part and part != "**" for part in path.parts):
+        msg = f"in the pattern of {key}, ** must be the whole name of a folder (a/**/b), got {pattern!r}"
+        raise ValueError(msg)
 
 
 def _check_expression(name: str, expression: str | None) -> None:

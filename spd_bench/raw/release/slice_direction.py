@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
-import SimpleITK as sitk
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.release.source_volumes import SourceVolume, to_stack
+from spd_bench.raw.release.source_volumes import SourceVolume, thickest_axis, to_stack, with_axes
 
 # The patient's axis (of x, y, z in LPS) across each plane, and the order of axes that puts it last in x, y, z.
 _PLANES = {"sagittal": (0, "PIR"), "coronal": (1, "LIP"), "axial": (2, "LPS")}
 _PATIENT_AXES = ("left to right", "front to back", "foot to head")
-# Below this ratio voxels are too near to cubes to tell by their size how they were acquired.
-_THICKER = 1.2
 
 
 def slices_first(volume: SourceVolume, *, plane: str) -> SourceVolume:
@@ -45,21 +40,12 @@ def slices_first(volume: SourceVolume, *, plane: str) -> SourceVolume:
         )
     if axis == 0:
         return volume
-    image = sitk.GetImageFromArray(volume.voxels)
-    volume.geometry.apply_to(image)
-    oriented = sitk.DICOMOrient(image, code)
-    note = f"slices stored along another axis: reordered to {code}, {plane} slices first (nothing resampled)"
-    return replace(
-        volume,
-        voxels=sitk.GetArrayFromImage(oriented),
-        geometry=VolumeGeometry.of_image(oriented),
-        repairs=(*volume.repairs, note),
-    )
+    return with_axes(volume, code, plane=plane)
 
 
 def _slice_axis(geometry: VolumeGeometry, normal: int) -> int:
     """The axis of (z, y, x) across the slices."""
-    thinner, thickest = np.argsort(geometry.spacing)[1:]
-    if geometry.spacing[thickest] >= _THICKER * geometry.spacing[thinner]:
-        return int(thickest)
+    thickest = thickest_axis(geometry)
+    if thickest is not None:
+        return thickest
     return 2 - int(np.argmax(np.abs(np.reshape(geometry.direction, (3, 3))[normal])))

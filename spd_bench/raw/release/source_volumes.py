@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
-from spd_bench.raw.release.nifti_grid import nifti_grid
+from spd_bench.raw.release.nifti_grid import corner_voxels, nifti_grid
 from spd_bench.raw.volumes import read_volume
 
 _LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _PLACE_TOLERANCE_MM = 0.1
+REORDERED = "reordered to"
+"""Stands in the repair of a volume whose axes were permuted or flipped, and in no other."""
+
 # A stack's slices are thicker than its pixels by more than this; below, the voxel size does not tell the axis.
 _THICKER = 1.2
 
@@ -54,7 +57,7 @@ def read_source_volume(path: Path) -> SourceVolume:
         InputError: the file is missing, empty, truncated or unreadable, holds anything but one 3D volume of
             numbers, or a header that cannot be repaired.
     """
-    if not path.name.endswith((".nii", ".nii.gz")):
+    if not path.name.casefold().endswith((".nii", ".nii.gz")):
         voxels, geometry = read_volume(path)
         return SourceVolume(voxels=voxels, geometry=geometry, file=path)
     if not path.is_file():
@@ -123,7 +126,7 @@ def to_axial(volume: SourceVolume) -> SourceVolume:
             file=volume.file,
             remedy="set the file's qform or sform, or take the file from the release again",
         )
-    return _with_axes(volume, axcodes2ornt("LPS"), "LPS: axial slices first")
+    return with_axes(volume, "LPS", plane="axial")
 
 
 def to_stack(volume: SourceVolume) -> SourceVolume:
@@ -132,15 +135,31 @@ def to_stack(volume: SourceVolume) -> SourceVolume:
     Short-axis stacks of the heart are oblique, so the axial axis is not theirs. The file's own order stays where
     no axis is clearly thicker than the others, and the other two axes keep their order and direction.
     """
-    spacing = volume.geometry.spacing
-    thickest = int(np.argmax(spacing))
-    others = [axis for axis in range(3) if axis != thickest]
-    if thickest == 0 or spacing[thickest] < _THICKER * max(spacing[axis] for axis in others):
+    thickest = thickest_axis(volume.geometry)
+    if thickest in (None, 0):
         return volume
+    others = [axis for axis in range(3) if axis != thickest]
     current = io_orientation(_ras_affine(volume.geometry))
     # Orientations count axes (x, y, z), arrays (z, y, x).
     wanted = current[[2 - axis for axis in reversed((thickest, *others))]]
     return _with_axes(volume, wanted, "the thickest axis first: it runs through the slices")
+
+
+def thickest_axis(geometry: VolumeGeometry) -> int | None:
+    """The axis of (z, y, x) along which voxels are thickest, None where they are too near to cubes to tell."""
+    thinner, thickest = np.argsort(geometry.spacing)[1:]
+    return int(thickest) if geometry.spacing[thickest] >= _THICKER * geometry.spacing[thinner] else None
+
+
+def with_axes(volume: SourceVolume, code: str, *, plane: str) -> SourceVolume:
+    """The same voxels with their axes permuted and flipped, nothing resampled.
+
+    Args:
+        volume: a volume that says how it lies in the patient.
+        code: the directions of the patient that x, y and z run to, such as "LPS".
+        plane: the plane whose slices come first then, for the repair's sentence.
+    """
+    return _with_axes(volume, axcodes2ornt(code), f"{code}: {plane} slices first")
 
 
 def _read_nifti(path: Path) -> tuple[NDArray[Any], Any]:
@@ -183,7 +202,7 @@ def _with_axes(volume: SourceVolume, wanted: NDArray[Any], name: str) -> SourceV
         origin=(float(turned[0, 3]), float(turned[1, 3]), float(turned[2, 3])),
         direction=tuple((turned[:3, :3] / sizes).ravel().tolist()),
     )
-    note = f"axes {''.join(nib.orientations.ornt2axcodes(current))} reordered to {name} (nothing resampled)"
+    note = f"axes {''.join(nib.orientations.ornt2axcodes(current))} {REORDERED} {name} (nothing resampled)"
     return replace(volume, voxels=voxels.T, geometry=geometry, repairs=(*volume.repairs, note))
 
 
@@ -202,8 +221,6 @@ def _same_sizes(first: SourceVolume, second: SourceVolume) -> bool:
 
 def _apart(first: SourceVolume, second: SourceVolume) -> float:
     """The largest distance in mm between the same corner voxel of two grids of one shape."""
-    corners = np.array(np.meshgrid(*((0, size - 1) for size in first.geometry.shape), indexing="ij")).reshape(3, -1).T
-    difference = first.geometry.voxel_to_lps(corners.astype(float)) - second.geometry.voxel_to_lps(
-        corners.astype(float)
-    )
-    return float(np.linalg.norm(difference, axis=1).max())
+    corners = corner_voxels(first.geometry.shape)
+    moved = first.geometry.voxel_to_lps(corners) - second.geometry.voxel_to_lps(corners)
+    return float(np.linalg.norm(moved, axis=1).max())

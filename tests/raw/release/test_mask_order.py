@@ -112,6 +112,68 @@ def test_refusal_tells_the_scores_and_what_to_decide() -> None:
         place_mask(mask, np.full(mask.shape, 50), orders=orders_of(4), decision=Decision(), file=FILE)
 
 
+def overlapping() -> tuple[np.ndarray, np.ndarray]:
+    """A mask of two slices far from the diagonal, and its clot: in the reverse order it still looks like one."""
+    mask = np.zeros((2, 30, 30), dtype=np.uint8)
+    mask[0, 15:25, 2:12] = 1
+    mask[1, 15:25, 5:12] = 1
+    return mask, np.where(mask > 0, 50, 400)
+
+
+UP = np.arange(2)
+
+
+@pytest.mark.parametrize(
+    ("decision", "axes", "told"),
+    [
+        (
+            Decision(),
+            "yx",
+            "mask slices taken in the order of the slices' positions, mask axes row before column:"
+            " found by the HU under the mask",
+        ),
+        (
+            Decision(order="position"),
+            "xy",
+            "mask slices taken in the order of the slices' positions: by the user's decision;"
+            " mask axes column before row: found by the HU under the mask",
+        ),
+        (
+            Decision(order="reversed"),
+            "yx",
+            "mask slices taken in the reverse order of the slices' positions: by the user's decision,"
+            " against the HU under the mask; mask axes row before column: found by the HU under the mask",
+        ),
+        (
+            Decision(axes="xy"),
+            "xy",
+            "mask axes column before row: by the user's decision;"
+            " mask slices taken in the order of the slices' positions: found by the HU under the mask",
+        ),
+        (
+            Decision(order="reversed", axes="yx"),
+            "yx",
+            "mask slices taken in the reverse order of the slices' positions, mask axes row before column:"
+            " by the user's decision, against the HU under the mask",
+        ),
+    ],
+)
+def test_each_half_of_a_placement_is_told_as_whose_it_was(decision: Decision, axes: str, told: str) -> None:
+    mask, hu = overlapping()
+    given = mask if axes == "yx" else mask.transpose(0, 2, 1)
+    orders = {"position": UP, "reversed": UP[::-1]}
+    placed, sentences = place_mask(given, hu, orders=orders, decision=decision, file=FILE)
+    np.testing.assert_array_equal(placed, mask[::-1] if decision.order == "reversed" else mask)
+    assert sentences == (told,)
+
+
+def test_order_of_the_user_is_told_by_the_name_that_was_given() -> None:
+    mask, hu = overlapping()
+    orders = {"file": UP, "position": UP, "reversed": UP[::-1]}
+    _, told = place_mask(mask, hu, orders=orders, decision=Decision(order="position"), file=FILE)
+    assert told[0].startswith("mask slices taken in the order of the slices' positions: by the user's decision")
+
+
 def test_mask_that_fills_its_slices_is_refused() -> None:
     mask = np.ones((4, 5, 5), dtype=np.uint8)
     with pytest.raises(InputError, match="not clear"):

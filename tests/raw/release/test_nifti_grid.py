@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from spd_bench.errors import InputError
-from spd_bench.raw.release.nifti_grid import NiftiGrid, nifti_grid
+from spd_bench.raw.release.nifti_grid import NiftiGrid, corner_voxels, nifti_grid
 
 SHAPE = (7, 6, 5)
 ZOOMS = np.array([1.5, 0.75, 8.0])
@@ -171,3 +171,9 @@ def test_axes_that_are_no_rotation_are_refused(tmp_path: Path) -> None:
 def test_an_affine_that_is_no_grid_is_refused(tmp_path: Path, broken: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"NaN, infinity or an axis of length 0, in .*a\.nii"):
         grid(write(tmp_path / "a.nii", sform=(broken, 2), qform=None))
+
+
+def test_corner_voxels_are_the_first_and_last_along_each_axis() -> None:
+    every = np.argwhere(np.ones((3, 2, 5)))
+    corners = [index.tolist() for index in every if index[0] in (0, 2) and index[2] in (0, 4)]
+    assert sorted(corner_voxels((3, 2, 5)).tolist()) == corners

@@ -3,9 +3,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
+from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.release.slice_direction import slices_first
 from spd_bench.raw.release.source_volumes import SourceVolume, read_source_volume
 
@@ -50,6 +52,23 @@ def test_slices_stored_elsewhere_come_first_and_no_voxel_moves(
     assert turned.geometry.spacing[0] == pytest.approx(5.0)
     np.testing.assert_allclose(positions(turned), positions(volume), atol=1e-4)
     assert len(turned.repairs) == len(volume.repairs) + 1
+
+
+@pytest.mark.parametrize(
+    ("plane", "matrix", "code"), [("axial", AXIAL, "LPS"), ("coronal", CORONAL, "LIP"), ("sagittal", SAGITTAL, "PIR")]
+)
+def test_turned_slices_are_those_of_itks_orientation_filter(
+    plane: str, matrix: NDArray[np.float64], code: str, tmp_path: Path
+) -> None:
+    volume = stored(TILT @ matrix, (2, 0, 1), tmp_path)
+    image = sitk.GetImageFromArray(volume.voxels)
+    volume.geometry.apply_to(image)
+    expected = sitk.DICOMOrient(image, code)
+    turned = slices_first(volume, plane=plane)
+    np.testing.assert_array_equal(turned.voxels, sitk.GetArrayFromImage(expected))
+    assert turned.geometry.difference_to(VolumeGeometry.of_image(expected), tolerance=1e-9) is None
+    stored_code = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    assert turned.repairs == (f"axes {stored_code} reordered to {code}: {plane} slices first (nothing resampled)",)
 
 
 @pytest.mark.parametrize(("plane", "matrix"), [("axial", AXIAL), ("coronal", CORONAL), ("sagittal", TILT @ SAGITTAL)])

@@ -16,6 +16,7 @@ from spd_bench.raw.release.source_volumes import (
     check_finite,
     on_grid_of,
     read_source_volume,
+    thickest_axis,
     to_axial,
     to_stack,
 )
@@ -82,6 +83,16 @@ def test_the_stack_is_the_thickest_axis(order: tuple[int, ...]) -> None:
 def test_a_stack_of_cubes_stays_as_it_is_stored() -> None:
     stored = volume(VolumeGeometry(shape=(3, 4, 5), spacing=(0.9, 1.0, 0.9)))
     assert to_stack(stored) is stored
+
+
+@pytest.mark.parametrize(
+    ("spacing", "axis"),
+    [((8, 1, 1), 0), ((1, 8, 1), 1), ((0.7, 0.8, 3), 2), ((1.2, 1, 1), 0), ((1.19, 1, 1), None), ((8, 8, 1), None)],
+)
+def test_the_thickest_axis_is_a_fifth_thicker_than_the_next(
+    spacing: tuple[float, float, float], axis: int | None
+) -> None:
+    assert thickest_axis(VolumeGeometry(shape=(3, 4, 5), spacing=spacing)) == axis
 
 
 def test_a_label_that_differs_by_rounding_takes_its_images_grid() -> None:
