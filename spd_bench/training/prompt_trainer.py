@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
-from spd_bench.losses import segmentation_loss
+from spd_bench.losses import LossSettings, segmentation_loss
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
 from spd_bench.training.windows import (
@@ -68,7 +68,12 @@ class PromptTrainer(TrackedTrainer):
 
     def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
         """The loss of a batch: L_seg averaged over its slices."""
-        return segmentation_loss(logits, batch.masks, self.settings.loss)
+        return segmentation_loss(logits, batch.masks, self.segmentation_loss_settings)
+
+    @property
+    def segmentation_loss_settings(self) -> LossSettings:
+        """The loss of the running stage."""
+        return self.settings.loss
 
     @property
     def neighbours(self) -> Neighbours:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from spd_bench.errors import InputError
-from spd_bench.losses import pairwise_slice_consistency
+from spd_bench.losses import LossSettings, pairwise_slice_consistency
 from spd_bench.models.distillation import distill_prompts
 from spd_bench.models.inference import saliency_volume
 from spd_bench.models.prompt_quality import PromptQuality, prompt_quality
@@ -119,6 +119,11 @@ class SPDTrainer(PromptTrainer):
             first, second = batch.pairs.unbind(dim=1)
             loss = loss + self.spd.psc_weight * pairwise_slice_consistency(probabilities[first], probabilities[second])
         return loss
+
+    @property
+    def segmentation_loss_settings(self) -> LossSettings:
+        """In Stage I the saliency map's loss, in Stage II that of masks."""
+        return (self.settings.saliency_loss if self.stage == 1 else None) or self.settings.loss
 
     def points_of(self, case: str) -> Points:
         """The noisy points in Stage I (where nothing reads them), the distilled ones in Stage II."""

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
-import spd_bench.comparison
+import spd_bench.methods.fitting
 from spd_bench.cli.compare_baselines import main
-from spd_bench.methods.registry import METHODS
+from spd_bench.methods.registry import ROWS
 from spd_bench.planning.plan import Plan
 
 SHORT = ["--epochs", "2", "--iterations", "2", "--batch-size", "2", "--device", "cpu", "--backbone", "vit_t"]
@@ -51,7 +51,13 @@ def test_rows_are_compared_and_the_summary_printed(tmp_path: Path, capsys: pytes
 def test_every_row_by_one_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["-d", "901", "-m", "all", "-o", str(tmp_path / "out"), *SHORT, *SMALL]) == 0
     summary = pd.read_csv(tmp_path / "out" / "summary.csv")
-    assert summary["method"].drop_duplicates().tolist() == list(METHODS)
+    rows = summary["method"].drop_duplicates().tolist()
+    assert rows == ["empty", "sam_tuning", "medsam", "msa", "unet", "nnunet", "spd"]
+    told = capsys.readouterr().err
+    for method in ROWS:
+        assert (f"not run: {method.name}: this row means nothing without the weights" in told) == (
+            method.name not in rows
+        )
 
 
 def test_a_failing_cell_ends_with_status_one_and_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +79,9 @@ def test_a_failing_cell_ends_with_status_one_and_its_reason(tmp_path: Path, caps
         (["-m", "empty", "samm"], "unknown method 'samm'"),
         (["-d", "901", "TI"], "TI"),
         (["-f", "0", "8"], "fold 8 does not exist"),
-        (["--weights", "missing.pth"], "weights file not found, in missing.pth"),
+        (["--weights", "missing.pth"], "weights for 'sam' not found, in missing.pth"),
+        (["-m", "sam"], "means nothing without the weights of sam (vit_t): give --weights sam=FILE"),
+        (["--weights", "same=README.md"], "same"),
         (["--set", "spd.tau=1"], "setting of spd refused"),
         (["--set", "nnunet.epochs=1"], "setting of nnunet refused"),
         (["--set", "sdp.threshold=1"], "unknown method 'sdp'"),
@@ -91,7 +99,7 @@ def test_a_mistake_is_one_line_before_anything_is_run(
     arguments: list[str],
     words: str,
 ) -> None:
-    monkeypatch.setattr(spd_bench.comparison, "fit", lambda *given, **named: pytest.fail("something was trained"))
+    monkeypatch.setattr(spd_bench.methods.fitting, "fit", lambda *given, **named: pytest.fail("something was trained"))
     output = tmp_path / "out"
     assert main(["-d", "901", "-o", str(output), *SHORT, *arguments]) == 2
     lines = capsys.readouterr().err.splitlines()
