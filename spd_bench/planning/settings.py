@@ -48,7 +48,7 @@ class PlanSettings:
             "seed": (self.seed >= 0, "at least 0"),
             "folds": (self.folds >= 3, "at least 3"),
             "severity": (self.severity is None or 0 <= self.severity <= 3, "between 0 and 3"),
-            "gpu_memory_gb": (0.1 <= self.gpu_memory_gb < math.inf, "a number of GB, at least 0.1"),
+            "gpu_memory_gb": (0.02 <= self.gpu_memory_gb < math.inf, "a number of GB, at least 0.02"),
             "channels": (
                 self.channels is None or (1 <= len(self.channels) <= _SAM_CHANNELS and min(self.channels) >= 0),
                 "one to three channel numbers, counted from 0",
