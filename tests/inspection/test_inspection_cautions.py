@@ -121,7 +121,7 @@ def test_prompts_that_are_missing_or_belong_to_no_case_are_told(tmp_path: Path, 
     prompts = folder / "promptsTr"
     (prompts / "case_1.mrk.json").rename(prompts / "case_9.mrk.json")
     told = _told(folder)
-    assert "no prompt file for 1 case(s), planning refuses that: case_1" in told
+    assert "no prompt file for 1 case(s): case_1; planning completes simulated prompts" in told
     assert "that are no case's <case>.mrk.json: case_9.mrk.json" in told
 
 

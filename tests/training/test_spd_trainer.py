@@ -192,9 +192,13 @@ def test_consistency_enters_the_loss_in_stage_two_with_neighbours_only(trainer: 
     pairs = [(0, 1), (2, 3)]
     batch, alone = batch_of([[(3, 4)]] * 4, pairs), batch_of([[(3, 4)]] * 4, [])
     logits = torch.randn(4, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
-    segmentation = float(segmentation_loss(logits, batch.masks, trainer.settings.loss))
-    assert float(trainer.batch_loss(logits, batch)) == pytest.approx(segmentation)
+    saliency_loss = trainer.settings.saliency_loss
+    assert saliency_loss is not None
+    assert saliency_loss != trainer.settings.loss
+    saliency = float(segmentation_loss(logits, batch.masks, saliency_loss))
+    assert float(trainer.batch_loss(logits, batch)) == pytest.approx(saliency)
     trainer.stage = 2
+    segmentation = float(segmentation_loss(logits, batch.masks, trainer.settings.loss))
     assert float(trainer.batch_loss(logits, alone)) == pytest.approx(segmentation)
     expected = segmentation + 0.1 * brute_force_consistency(logits, pairs)
     assert float(trainer.batch_loss(logits, batch)) == pytest.approx(expected, rel=1e-5)
