@@ -104,9 +104,8 @@ def _incomplete_prompts(_: DatasetView, cases: Sequence[CaseFigures]) -> list[st
     pointless = [case.case for case in cases if case.points and not case.points.per_slice and case.target.target_slices]
     found = []
     if missing and len(missing) < len(cases):
-        found.append(
-            f"no prompt file for {len(missing)} case(s); planning completes simulated prompts alone: {listed(missing)}"
-        )
+        told = f"no prompt file for {len(missing)} case(s): {listed(missing)}"
+        found.append(f"{told}; planning completes simulated prompts, and refuses a reader's that are not whole")
     if pointless:
         found.append(f"prompt file without any point although there is target: {listed(pointless)}")
     return found
