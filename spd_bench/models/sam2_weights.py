@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from spd_bench.errors import InputError
 from spd_bench.models.sam2 import SAM2_BACKBONES
 from spd_bench.models.sam2_keys import IMAGE_POSITIONS, PROMPT_POSITIONS, is_official, translate_weights
 from spd_bench.models.weight_families import check_published
 from spd_bench.models.weight_files import read_state_dict
+from spd_bench.models.weight_keys import check_keys
 from spd_bench.models.weights import WeightsInfo
 
 if TYPE_CHECKING:
     from transformers import Sam2VideoModel
-
-_NAMED_KEYS = 3
 
 
 def load_sam2_weights(model: Sam2VideoModel, path: Path) -> WeightsInfo:
@@ -48,7 +46,7 @@ def load_sam2_weights(model: Sam2VideoModel, path: Path) -> WeightsInfo:
     weights = read_state_dict(path)
     sha256 = check_published(path)
     weights = translate_weights(weights) if is_official(weights) else _share_positions(weights)
-    _check_keys(weights, model, path)
+    check_keys(weights, model.state_dict(), network="this SAM 2.1", path=path, remedy=_remedy)
     model.load_state_dict(weights)
     return WeightsInfo(name=path.absolute().name, sha256=sha256)
 
@@ -57,27 +55,6 @@ def _share_positions(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """Files may keep the matrix of positions once only, because it is one tensor."""
     shared = weights.get(PROMPT_POSITIONS, weights.get(IMAGE_POSITIONS))
     return weights if shared is None else {PROMPT_POSITIONS: shared, IMAGE_POSITIONS: shared, **weights}
-
-
-def _check_keys(weights: Mapping[str, Tensor], model: Sam2VideoModel, path: Path) -> None:
-    expected = model.state_dict()
-    faults = {
-        "missing": [key for key in expected if key not in weights],
-        "unexpected": [key for key in weights if key not in expected],
-        "misshapen": [
-            f"{key} {tuple(weights[key].shape)} instead of {tuple(value.shape)}"
-            for key, value in expected.items()
-            if key in weights and weights[key].shape != value.shape
-        ],
-    }
-    if not any(faults.values()):
-        return
-    told = "; ".join(f"{len(keys)} {fault}: {_first(keys)}" for fault, keys in faults.items() if keys)
-    raise InputError(f"the weights do not fit this SAM 2.1 ({told})", file=path, remedy=_remedy(weights))
-
-
-def _first(keys: list[str]) -> str:
-    return ", ".join(keys[:_NAMED_KEYS]) + (", ..." if len(keys) > _NAMED_KEYS else "")
 
 
 def _remedy(weights: Mapping[str, Tensor]) -> str:

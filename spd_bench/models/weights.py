@@ -15,14 +15,13 @@ from spd_bench.models.hugging_face import is_sam_model, to_segment_anything
 from spd_bench.models.sam import BACKBONES
 from spd_bench.models.weight_families import check_published
 from spd_bench.models.weight_files import read_state_dict
+from spd_bench.models.weight_keys import check_keys
 
 _OTHER_ARCHITECTURES: dict[str, tuple[str, ...]] = {
     "SAM2": ("image_encoder.trunk.", "vision_encoder.backbone.", "memory_attention."),
     "MobileSAM": ("image_encoder.layers.",),
 }
 """How names of tensors begin that only SAM's relatives have."""
-
-_NAMED_KEYS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +65,7 @@ def load_sam_weights(sam: Sam, path: Path) -> WeightsInfo:
     if is_sam_model(weights):
         weights = to_segment_anything(weights)
     weights = _fit_positions(weights, sam)
-    _check_keys(weights, sam, path)
+    check_keys(weights, sam.state_dict(), network="this backbone", path=path, remedy=_remedy)
     sam.load_state_dict(weights)
     return WeightsInfo(name=path.absolute().name, sha256=sha256)
 
@@ -112,27 +111,6 @@ def _resize_relative(table: Tensor, *, length: int) -> Tensor:
         return table
     resized = functional.interpolate(table.float().T[None], size=length, mode="linear", align_corners=False)
     return resized[0].T
-
-
-def _check_keys(weights: Mapping[str, Tensor], sam: Sam, path: Path) -> None:
-    expected = sam.state_dict()
-    faults = {
-        "missing": [key for key in expected if key not in weights],
-        "unexpected": [key for key in weights if key not in expected],
-        "misshapen": [
-            f"{key} {tuple(weights[key].shape)} instead of {tuple(value.shape)}"
-            for key, value in expected.items()
-            if key in weights and weights[key].shape != value.shape
-        ],
-    }
-    if not any(faults.values()):
-        return
-    told = "; ".join(f"{len(keys)} {fault}: {_first(keys)}" for fault, keys in faults.items() if keys)
-    raise InputError(f"the weights do not fit this backbone ({told})", file=path, remedy=_remedy(weights))
-
-
-def _first(keys: list[str]) -> str:
-    return ", ".join(keys[:_NAMED_KEYS]) + (", ..." if len(keys) > _NAMED_KEYS else "")
 
 
 def _remedy(weights: Mapping[str, Tensor]) -> str:
