@@ -11,15 +11,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spd_bench.cli.command import command_parser
+from spd_bench.cli.command import EXIT_INCOMPLETE, command_parser
 from spd_bench.datasets import DatasetInfo
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
 from spd_bench.raw.release.cases import Release
 from spd_bench.raw.release.conversion import Conversion, convert_release
 from spd_bench.raw.release.report import report_lines, write_case_table
-
-EXIT_SOME_FAILED = 1
 
 
 def conversion_parser(*, dataset: DatasetInfo, description: str) -> argparse.ArgumentParser:
@@ -65,7 +63,7 @@ def convert(
         print(f"failed: {fault.case}: {fault.reason}", file=sys.stderr)
     if conversion.faults:
         print(f"{len(conversion.faults)} case(s) failed; correct them and run the same command again", file=sys.stderr)
-        return EXIT_SOME_FAILED
+        return EXIT_INCOMPLETE
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,8 @@ from spd_bench.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-    from spd_bench.methods.method import MethodOptions
+    from spd_bench.methods.method import Method, MethodOptions, MethodRun
+    from spd_bench.planning.plan import Plan
     from spd_bench.training.settings import Budget
 
 
@@ -89,6 +91,20 @@ def options_of(arguments: argparse.Namespace, method: str) -> MethodOptions:
         weights_folder=weights_folder(),
         allow_random=arguments.allow_random,
         overrides=overrides,
+    )
+
+
+def run_of(arguments: argparse.Namespace, method: Method, *, plan: Plan, results: Path) -> MethodRun:
+    """The run of a row that the options ``--fold``, ``--device`` and the row's own describe."""
+    from spd_bench.methods.method import MethodRun
+
+    return MethodRun(
+        method=method,
+        plan=plan,
+        fold=arguments.fold,
+        results=results,
+        device=device_of(arguments),
+        options=partial(options_of, arguments),
     )
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_device_option, add_method_options, device_of, options_of, require_folder_name
+from spd_bench.cli.options import add_device_option, add_method_options, require_folder_name, run_of
 from spd_bench.datasets import resolve_dataset
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
@@ -37,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
-    from spd_bench.methods.method import MethodRun
     from spd_bench.methods.registry import get_method
     from spd_bench.planning.plan import read_plan
     from spd_bench.prediction.folder import ExtraOutputs, find_cases, predict_cases
@@ -63,14 +61,7 @@ def _run(arguments: argparse.Namespace) -> None:
                 remedy=f"give its points with -p; {method.name} needs them",
             )
     plan.split(arguments.fold)
-    run = MethodRun(
-        method=method,
-        plan=plan,
-        fold=arguments.fold,
-        results=folders.results,
-        device=device_of(arguments),
-        options=partial(options_of, arguments),
-    )
+    run = run_of(arguments, method, plan=plan, results=folders.results)
     record = read_record(run.folder)
     if record is not None and record.hashes["plan"] != plan.hashes()["plan"]:
         raise InputError(

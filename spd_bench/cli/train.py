@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from functools import partial
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
+from spd_bench.cli.options import add_training_options, budget_of, run_of
 from spd_bench.cli.report import note_lines
 from spd_bench.datasets import resolve_dataset
 from spd_bench.paths import data_folders
@@ -32,7 +31,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     from spd_bench.methods.fitting import ensure_fitted, fit
-    from spd_bench.methods.method import MethodRun
     from spd_bench.methods.registry import get_method
     from spd_bench.planning.plan import read_plan
 
@@ -41,14 +39,7 @@ def _run(arguments: argparse.Namespace) -> None:
     method = get_method(arguments.method)
     plan = read_plan(folders.preprocessed / resolve_dataset(arguments.dataset, folders.all))
     budget = budget_of(arguments)
-    run = MethodRun(
-        method=method,
-        plan=plan,
-        fold=arguments.fold,
-        results=folders.results,
-        device=device_of(arguments),
-        options=partial(options_of, arguments),
-    )
+    run = run_of(arguments, method, plan=plan, results=folders.results)
     for other in run.required:
         ensure_fitted(other, budget)
     record = fit(run, budget, resume=arguments.resume)

@@ -21,6 +21,7 @@ import torch
 
 from spd_bench.losses import LossSettings
 from spd_bench.methods.method import Method, MethodOptions, MethodRun
+from spd_bench.methods.sam_family import reproducible_weights
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import Prediction, PromptedVolume, slice_points, volume_slices
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from transformers import Sam2VideoModel
 
 _DEFAULTS: dict[str, dict[str, Any]] = {"sam2": {}, "medsam2": {"propagation": "key_slice"}}
-_RANDOM_WEIGHTS_SEED = 0
 
 
 class Sam2Predictor:
@@ -74,8 +74,7 @@ def _settings_of(family: str) -> Callable[[MethodOptions], dict[str, Any]]:
 def _zero_shot_predictor(family: str) -> Callable[[MethodRun], Sam2Predictor]:
     def build(run: MethodRun) -> Sam2Predictor:
         settings = Sam2Settings(**_settings_of(family)(run.own_options))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        with reproducible_weights():
             model = settings.network(run.plan.resolution)
         return Sam2Predictor(model, settings, plan=run.plan, device=run.device)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,10 +44,17 @@ class SamPredictor:
         return Prediction(mask=masks_on_own_grid(logits, shape=volume.geometry.shape, transpose=self._plan.transpose))
 
 
-def zero_shot_network(settings: SamSettings, run: MethodRun) -> SamNetwork:
-    """The network of a row that is not trained, with its weights (random ones from a fixed seed)."""
+@contextlib.contextmanager
+def reproducible_weights() -> Iterator[None]:
+    """Draw the random weights of rows that are not trained from a fixed seed, and leave torch's generator as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_RANDOM_WEIGHTS_SEED)
+        yield
+
+
+def zero_shot_network(settings: SamSettings, run: MethodRun) -> SamNetwork:
+    """The network of a row that is not trained, with its weights (random ones from a fixed seed)."""
+    with reproducible_weights():
         network = settings.network(run.plan.resolution)
     if settings.weights is not None:
         network.load_sam(Path(settings.weights))

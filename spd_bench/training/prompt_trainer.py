@@ -97,6 +97,10 @@ class PromptTrainer(TrackedTrainer):
         """All slices of a case."""
         return np.arange(len(self.slice_indices[case].has_target))
 
+    def prompted_slices(self, case: str) -> NDArray[np.int64]:
+        """The slices of a case on which the network is given a point."""
+        return np.flatnonzero([len(points) > 0 for points in self.points_of(case)])
+
     # nnU-Net's hooks.
 
     def _do_i_compile(self) -> bool:

@@ -90,4 +90,4 @@ class Sam2Trainer(PromptTrainer):
 
     def candidate_slices(self, case: str) -> NDArray[np.int64]:
         """The slices that have a point."""
-        return np.flatnonzero([len(points) > 0 for points in self.points_of(case)])
+        return self.prompted_slices(case)

@@ -68,4 +68,4 @@ class SamTrainer(PromptTrainer):
         """With ``skip`` the slices that have a point."""
         if self.row.empty_prompt == "decode":
             return super().candidate_slices(case)
-        return np.flatnonzero([len(points) > 0 for points in self.points_of(case)])
+        return self.prompted_slices(case)

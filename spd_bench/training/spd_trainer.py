@@ -133,7 +133,7 @@ class SPDTrainer(PromptTrainer):
         """In Stage II with ``skip`` the slices that have a distilled point."""
         if self.stage == 1 or self.spd.empty_prompt == "decode":
             return super().candidate_slices(case)
-        return np.flatnonzero([len(points) > 0 for points in self.distilled[case]])
+        return self.prompted_slices(case)
 
     def on_epoch_start(self) -> None:
         """Begin Stage II when its first epoch begins."""
