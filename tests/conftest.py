@@ -13,6 +13,7 @@ import nnunetv2.utilities.utils
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from nnunetv2.experiment_planning.dataset_fingerprint import fingerprint_extractor
 
 from spd_bench.methods.method import MethodOptions, MethodRun
@@ -24,6 +25,10 @@ from spd_bench.planning.settings import PlanSettings
 from spd_bench.prompts.points import PointPrompts
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.writer import RawDatasetWriter
+
+# The same examples in every run: a failure is there for everyone.
+settings.register_profile("reproducible", derandomize=True)
+settings.load_profile("reproducible")
 
 # On tiny tensors a second thread only waits for the first, and on a busy machine it waits very long.
 torch.set_num_threads(1)

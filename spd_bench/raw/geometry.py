@@ -21,6 +21,7 @@ class VolumeGeometry:
         spacing: voxel size in mm along (z, y, x).
         origin: position in mm (LPS, x y z) of the centre of voxel (0, 0, 0).
         direction: 3x3 matrix, row by row; its columns are the directions of the x, y and z index.
+            Cosines below 1e-12 are zero.
     """
 
     shape: tuple[int, int, int]
@@ -38,6 +39,8 @@ class VolumeGeometry:
         if len(self.direction) != 9 or abs(np.linalg.det(np.reshape(self.direction, (3, 3)))) < 1e-6:
             msg = f"direction must be an invertible 3x3 matrix, got {self.direction}"
             raise ValueError(msg)
+        # ITK inverts the direction by a singular value decomposition that gives NaN for subnormal cosines.
+        object.__setattr__(self, "direction", tuple(0.0 if abs(c) < 1e-12 else float(c) for c in self.direction))
 
     @classmethod
     def of_image(cls, image: sitk.Image) -> VolumeGeometry:

@@ -71,6 +71,16 @@ def test_a_geometry_survives_writing_it_into_an_image(direction: np.ndarray) -> 
     assert VolumeGeometry.of_image(blank) == geometry
 
 
+def test_subnormal_cosines_leave_a_grid_that_itk_can_invert() -> None:
+    tilt = Rotation.from_euler("xyz", [0.0, 1.0, 2.2250738585072014e-308], degrees=True).as_matrix()
+    assert (np.abs(tilt[tilt != 0]) < 1e-300).any()
+    image = sitk.Image([7, 5, 4], sitk.sitkInt16)
+    geometry = VolumeGeometry(shape=(4, 5, 7), spacing=(8.0, 1.5, 0.75), direction=tuple(tilt.ravel()))
+    geometry.apply_to(image)
+    index = image.TransformPhysicalPointToContinuousIndex(image.TransformIndexToPhysicalPoint((6, 3, 1)))
+    np.testing.assert_allclose(index, (6, 3, 1), atol=1e-6)
+
+
 def test_array_axes_run_against_simpleitk_indices() -> None:
     image = _image(OBLIQUE)
     image[6, 2, 1] = 9
