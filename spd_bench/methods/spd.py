@@ -45,7 +45,7 @@ class SPDPredictor:
         """The volume's distilled points on its preprocessed slices, (N, 2) integer (x, y) each."""
         saliency = saliency_volume(self._network, volume_slices(volume, self._plan), device=self._device)
         points = slice_points(volume, self._plan)
-        return distill_prompts(saliency, points, threshold=self._settings.threshold, context=self._context)
+        return distill_prompts(saliency, points, threshold=float(self._network.threshold), context=self._context)
 
     def predict(self, volume: PromptedVolume) -> Prediction:
         """Segment one volume; saliency and consensus points come along."""
@@ -55,7 +55,6 @@ class SPDPredictor:
             volume_slices(volume, plan),
             slice_points(volume, plan),
             device=self._device,
-            threshold=self._settings.threshold,
             context=self._context,
             empty_prompt=self._settings.empty_prompt,
         )
@@ -70,7 +69,10 @@ class SPDPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return SPDSettings(backbone=options.backbone, **options.weights_of("sam"), **options.overrides).to_json()
+    weights = options.weights_of("sam")
+    # A saliency map from scratch is far from the paper's, whose values are polarised and make 0.5 as good as any.
+    from_scratch = {"threshold": None} if weights["weights"] is None else {}
+    return SPDSettings(backbone=options.backbone, **weights, **{**from_scratch, **options.overrides}).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:

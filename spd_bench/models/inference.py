@@ -54,19 +54,17 @@ def segment_volume(
     points: Sequence[NDArray[np.int64]],
     *,
     device: torch.device,
-    threshold: float,
     context: int,
     empty_prompt: Literal["skip", "decode"],
     batch_size: int = 8,
 ) -> VolumeSegmentation:
-    """Segment a volume from its noisy points.
+    """Segment a volume from its noisy points, distilled by the network's own threshold.
 
     Args:
         network: a trained SPD network.
         slices: (Z, 3, R, R) in [-1, 1].
         points: for each slice the noisy points (N, 2) as integer (x, y).
         device: where the network lies.
-        threshold: tau of CPD.
         context: n of CPD.
         empty_prompt: what becomes of a slice without a consensus point.
         batch_size: slices that are encoded or decoded together.
@@ -79,7 +77,7 @@ def segment_volume(
         maps.append(torch.sigmoid(network.saliency_logits(embedded).float()).cpu().numpy())
         embeddings.extend(embedded)
     saliency = np.concatenate(maps)
-    consensus = distill_prompts(saliency, points, threshold=threshold, context=context)
+    consensus = distill_prompts(saliency, points, threshold=float(network.threshold), context=context)
 
     logits = np.full(saliency.shape, EMPTY_LOGIT, np.float32)
     for chosen in _decoded_together(consensus, empty_prompt, batch_size):

@@ -46,8 +46,25 @@ class PromptQuality:
         """Share of the empty slices with a point; None where there is no empty slice."""
         return _share(self.empty_slices_with_point, self.empty_slices)
 
+    @property
+    def score(self) -> float:
+        """Harmonic mean of purity and coverage; 0 where either is 0 or None."""
+        purity, coverage = self.purity or 0.0, self.coverage or 0.0
+        return 2 * purity * coverage / (purity + coverage) if purity and coverage else 0.0
+
     def __add__(self, other: PromptQuality) -> PromptQuality:
         return PromptQuality(**{name: count + getattr(other, name) for name, count in vars(self).items()})
+
+
+NO_PROMPTS = PromptQuality(
+    points=0,
+    points_inside=0,
+    target_slices=0,
+    target_slices_with_point=0,
+    empty_slices=0,
+    empty_slices_with_point=0,
+)
+"""The quality of no volume at all, where a sum begins."""
 
 
 def prompt_quality(points: Sequence[ArrayLike], masks: ArrayLike) -> PromptQuality:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
@@ -57,7 +58,8 @@ class SPDModelSettings:
 class SPDNetwork(SamNetwork):
     """SAM and a saliency head over one image encoder.
 
-    Built in Stage I. Attributes: ``sam``, ``saliency_head`` and ``settings``.
+    Built in Stage I. Attributes: ``sam``, ``saliency_head``, ``settings`` and ``threshold``, the tau that the
+    network's points are distilled with: it belongs to the saliency map's scale and is kept with the weights.
 
     Args:
         settings: what the network is made of.
@@ -71,6 +73,8 @@ class SPDNetwork(SamNetwork):
         self.saliency_head = SaliencyHead(channels=sam.prompt_encoder.embed_dim, bias=settings.saliency_bias)
         if settings.lora is not None:
             add_lora(sam.image_encoder, settings.lora)
+        self.threshold: Tensor
+        self.register_buffer("threshold", torch.tensor(0.5))
         self.train_stage_one()
 
     def forward(self, images: Tensor, points: Sequence[NDArray[Any] | Tensor] | None = None) -> Tensor:

@@ -27,7 +27,8 @@ class SPDSettings:
         lora_dropout: LoRA's dropout.
         lora_target: what LoRA adapts, a name in ``LORA_TARGETS``.
         saliency_bias: start value of the saliency head's last bias.
-        threshold: tau; a point survives where the saliency is above it.
+        threshold: tau; a point survives where the saliency is above it. None: chosen on the validation cases
+            when Stage II begins.
         context: n of CPD, the neighbouring slices on each side; None takes the plan's, 0 is local validation only.
         empty_prompt: a slice without a surviving point is left empty (``skip``) or decoded without a point.
         psc_weight: weight of the pairwise slice consistency.
@@ -45,7 +46,7 @@ class SPDSettings:
     lora_dropout: float = 0.1
     lora_target: str = "qkv"
     saliency_bias: float = -2.0
-    threshold: float = 0.5
+    threshold: float | None = 0.5
     context: int | None = None
     empty_prompt: EmptyPrompt = "skip"
     psc_weight: float = 0.1
@@ -55,7 +56,7 @@ class SPDSettings:
 
     def __post_init__(self) -> None:
         checks = {
-            "threshold must lie in [0, 1]": 0 <= self.threshold <= 1,
+            "threshold must be none or lie in [0, 1]": self.threshold is None or 0 <= self.threshold <= 1,
             "context must be none or a whole number of at least 0": self.context is None or _is_count(self.context),
             "empty_prompt must be 'skip' or 'decode'": self.empty_prompt in ("skip", "decode"),
             "psc_weight must not be negative": self.psc_weight >= 0,

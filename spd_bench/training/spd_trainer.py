@@ -15,11 +15,11 @@ from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.losses import LossSettings, pairwise_slice_consistency
-from spd_bench.models.distillation import distill_prompts
 from spd_bench.models.inference import saliency_volume
-from spd_bench.models.prompt_quality import PromptQuality, prompt_quality
+from spd_bench.models.prompt_quality import PromptQuality
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
+from spd_bench.training.distilling import SalientCase, distill_cases
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.prompted import prompted_logits
 from spd_bench.training.spd_settings import SPDSettings
@@ -160,40 +160,39 @@ class SPDTrainer(PromptTrainer):
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
 
     def _distill(self) -> None:
-        """Distil the points of all cases once and note how good they are on validation cases."""
+        """Distil the points of all cases once; note how good they are on validation cases and keep the threshold."""
         folder = Path(self.preprocessed_dataset_folder)
         channels = self.configuration_manager.configuration["spd"]["channels"]
         context = self.spd.context_of(self.configuration_manager.configuration["spd"]["context"])
         cases = nnUNetDatasetBlosc2(str(folder), sorted(self.slice_indices))
-        raw, distilled = _NO_POINTS, _NO_POINTS
-        for case in tqdm(sorted(self.slice_indices), "distilling prompts", unit="case", leave=False):
+
+        def load(case: str) -> SalientCase:
             data, labels, _, _ = cases.load_case(case)
             slices = np.asarray(data[:])[channels].transpose(1, 0, 2, 3)
-            saliency = saliency_volume(self.network, slices, device=self.device)
-            noisy = self.slice_indices[case].points
-            self.distilled[case] = distill_prompts(saliency, noisy, threshold=self.spd.threshold, context=context)
-            if case in self.validation_cases:
-                masks = np.asarray(labels[0])
-                raw += prompt_quality(noisy, masks)
-                distilled += prompt_quality(self.distilled[case], masks)
-        if not any(len(points) for case in self.train_cases for points in self.distilled[case]):
+            return SalientCase(
+                saliency=saliency_volume(self.network, slices, device=self.device),
+                points=self.slice_indices[case].points,
+                masks=np.asarray(labels[0]),
+            )
+
+        found = distill_cases(
+            load,
+            training=tqdm(sorted(self.train_cases), "distilling prompts", unit="case", leave=False),
+            validation=tqdm(sorted(self.validation_cases), "distilling, validation", unit="case", leave=False),
+            threshold=self.spd.threshold,
+            context=context,
+        )
+        if not any(len(points) for case in self.train_cases for points in found.points[case]):
             raise InputError(
-                f"Stage I left no prompt: its saliency exceeds {self.spd.threshold} at none of the points",
+                f"Stage I left no prompt: its saliency exceeds {found.threshold} at none of the points",
                 remedy="train longer, or lower spd.threshold",
             )
-        self.notes["prompt_quality"] = {"raw": _shares(raw), "distilled": _shares(distilled)}
+        self.distilled = found.points
+        self.network.threshold.fill_(found.threshold)
+        self.notes["threshold"] = {"tau": found.threshold, "chosen": self.spd.threshold is None}
+        self.notes["prompt_quality"] = {"raw": _shares(found.raw), "distilled": _shares(found.distilled)}
         for name, shares in self.notes["prompt_quality"].items():
             self.print_to_log_file(f"{name} prompts on validation cases: {shares}")
-
-
-_NO_POINTS = PromptQuality(
-    points=0,
-    points_inside=0,
-    target_slices=0,
-    target_slices_with_point=0,
-    empty_slices=0,
-    empty_slices_with_point=0,
-)
 
 
 def _shares(quality: PromptQuality) -> dict[str, float | None]:

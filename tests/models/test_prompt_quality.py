@@ -48,3 +48,18 @@ def test_wrong_shapes_are_refused() -> None:
         prompt_quality([NONE] * 3, np.zeros((3, 3)))
     with pytest.raises(ValueError, match="slice 0"):
         prompt_quality([np.array([[5, 0]])], np.zeros((1, 3, 3)))
+
+
+def test_the_score_is_the_harmonic_mean_of_purity_and_coverage() -> None:
+    quality = prompt_quality(
+        [np.array([[0, 0], [1, 0]]), NONE], np.stack([np.array([[1, 0], [1, 1]]), np.ones((2, 2))])
+    )
+    assert (quality.purity, quality.coverage) == (0.5, 0.5)
+    assert quality.score == pytest.approx(0.5)
+    pure = prompt_quality([np.array([[0, 0]]), NONE, NONE, NONE], np.ones((4, 2, 2)))
+    assert pure.score == pytest.approx(2 / (1 / 1.0 + 1 / 0.25))
+
+
+@pytest.mark.parametrize("points", [[NONE, NONE], [np.array([[0, 0]]), NONE]])
+def test_nothing_inside_scores_nothing(points: list[np.ndarray]) -> None:
+    assert prompt_quality(points, np.zeros((2, 3, 3))).score == 0

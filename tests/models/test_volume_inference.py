@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from spd_bench.models.inference import EMPTY_LOGIT, VolumeSegmentation, saliency
 from spd_bench.models.sam import SamConfig, build_sam_from_config
 from spd_bench.models.spd import SPDModelSettings, SPDNetwork
 
-SIZE, DEPTH, THRESHOLD = 32, 11, 0.5
+SIZE, DEPTH, THRESHOLD = 32, 11, 0.52
 CPU = torch.device("cpu")
 TINY = SamConfig(
     embed_dim=32,
@@ -38,6 +39,7 @@ def network() -> SPDNetwork:
         slices = torch.from_numpy(make_slices())
         logits = network.eval()(slices)
         network.saliency_head.logit.bias.sub_(logits.median())
+        network.threshold.fill_(THRESHOLD)
     return network
 
 
@@ -54,7 +56,7 @@ def make_points() -> list[NDArray[np.int64]]:
 
 
 def segment(network: SPDNetwork, **changes: Any) -> VolumeSegmentation:
-    arguments: dict[str, Any] = {"threshold": THRESHOLD, "context": 1, "empty_prompt": "skip", **changes}
+    arguments: dict[str, Any] = {"context": 1, "empty_prompt": "skip", **changes}
     return segment_volume(network, make_slices(), make_points(), device=CPU, **arguments)
 
 
@@ -111,7 +113,9 @@ def test_slices_without_a_point_are_left_empty(network: SPDNetwork) -> None:
 
 
 def test_a_volume_without_any_confirmed_point_is_empty(network: SPDNetwork) -> None:
-    result = segment(network, threshold=1.0)
+    strict = copy.deepcopy(network)
+    strict.threshold.fill_(1.0)
+    result = segment(strict)
     assert (result.logits == EMPTY_LOGIT).all()
     assert all(points.shape == (0, 2) for points in result.points)
 

@@ -358,9 +358,31 @@ def test_points_reach_the_neighbours_that_the_plan_names(
 
 
 def test_stage_one_that_leaves_no_prompt_is_an_input_error(make_run: Any, run_folder: Any) -> None:
-    run = make_run("spd", saliency_bias=-30.0)
+    run = make_run("spd", saliency_bias=-30.0, threshold=0.5)
     with pytest.raises(InputError, match=r"Stage I left no prompt.*0\.5"):
         train(run, folder=run_folder(run), device=CPU)
+
+
+def test_from_scratch_the_threshold_is_chosen_and_prediction_uses_it(
+    make_run: Any, run_folder: Any, planned: Plan
+) -> None:
+    # Far below 0.5 everywhere, as a map that has seen few images: the points are still told apart by their order.
+    run = make_run("spd", saliency_bias=-8.0)
+    record = train(run, folder=run_folder(run), device=CPU)
+    tau = record.notes["threshold"]["tau"]
+    assert record.notes["threshold"]["chosen"]
+    assert 0 <= tau < 0.1
+    network, _ = load_network(SPDTrainer, run_folder(run), plan=planned, device=CPU)
+    assert float(network.threshold) == pytest.approx(tau)
+    assert record.notes["prompt_quality"]["distilled"]["coverage"] > 0
+
+
+def test_a_given_threshold_is_kept_with_the_network(make_run: Any, run_folder: Any, planned: Plan) -> None:
+    run = make_run("spd", threshold=0.25, saliency_bias=0.0)
+    record = train(run, folder=run_folder(run), device=CPU)
+    assert record.notes["threshold"] == {"tau": 0.25, "chosen": False}
+    network, _ = load_network(SPDTrainer, run_folder(run), plan=planned, device=CPU)
+    assert float(network.threshold) == 0.25
 
 
 def test_one_epoch_is_too_few(make_run: Any) -> None:
