@@ -141,6 +141,8 @@ def test_the_unets_mask_lies_where_the_target_is(planned: Plan, tiny_raw: Path, 
 class BrightnessSPD(nn.Module):
     """As :class:`Brightness` with SPD's words: a slice without a point is never decoded."""
 
+    threshold = torch.tensor(0.5)
+
     def encode(self, images: Tensor) -> Tensor:
         return images
 
