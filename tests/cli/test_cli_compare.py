@@ -62,7 +62,7 @@ def test_every_row_by_one_word(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_failing_cell_ends_with_status_one_and_its_reason(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # A saliency that is silent everywhere leaves Stage I without a prompt.
-    silent = ["--set", "spd.saliency_bias=-30"]
+    silent = ["--set", "spd.saliency_bias=-30", "--set", "spd.threshold=0.5"]
     with pytest.raises(SystemExit) as ended:
         main(["-d", "901", "-m", "empty", "spd", "-o", str(tmp_path / "out"), *SHORT, *silent])
     assert ended.value.code == 1

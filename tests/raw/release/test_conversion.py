@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -335,7 +336,14 @@ def test_an_interruption_drops_the_cases_that_wait(source: Path, dataset: Path) 
     script.write_text(code)
     (source.parent / "slow_release.py").write_text(SLOW_RELEASE)
     command = [sys.executable, str(script), str(source.parent), str(source), str(dataset)]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Where the tests themselves run in the background, Ctrl-C is ignored, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
     while len(list((dataset / "labelsTr").glob("[!.]*"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
