@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from segment_anything.modeling import ImageEncoderViT
-from segment_anything.modeling.image_encoder import Block, window_partition, window_unpartition
 from torch import Tensor, nn
+
+from spd_bench.models.image_encoder import FusedBlock, FusedImageEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,41 +65,33 @@ class AdapterBlock(nn.Module):
         settings: the adapters.
     """
 
-    def __init__(self, block: Block, settings: AdapterSettings) -> None:
+    def __init__(self, block: FusedBlock, settings: AdapterSettings) -> None:
         super().__init__()
-        self.window_size: int = block.window_size
         self.norm1, self.attn, self.norm2, self.mlp = block.norm1, block.attn, block.norm2, block.mlp
-        width: int = block.attn.proj.out_features
+        width = cast(int, block.attn.proj.out_features)
         self.attention_adapter = Adapter(width, settings.reduction)
         self.mlp_adapter = Adapter(width, settings.reduction)
         self.mlp_scale = settings.mlp_scale
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Tokens (B, h, w, d) -> the same shape."""
-        attended = self._attend(self.norm1(tokens))
+        attended = self.attn(self.norm1(tokens))
         tokens = tokens + attended + self.attention_adapter(attended)
         normalised = self.norm2(tokens)
         return cast(Tensor, tokens + self.mlp(normalised) + self.mlp_scale * self.mlp_adapter(normalised))
 
-    def _attend(self, tokens: Tensor) -> Tensor:
-        if self.window_size == 0:
-            return cast(Tensor, self.attn(tokens))
-        size = (tokens.shape[1], tokens.shape[2])
-        windows, padded_size = window_partition(tokens, self.window_size)
-        return window_unpartition(self.attn(windows), self.window_size, padded_size, size)
 
-
-def add_adapters(encoder: ImageEncoderViT, settings: AdapterSettings) -> None:
+def add_adapters(encoder: FusedImageEncoder, settings: AdapterSettings) -> None:
     """Put adapters into every block of ``encoder``, in place.
 
     It stays the same object; in its state dict ``attention_adapter.*`` and ``mlp_adapter.*`` stand beside each
     block's own parameters. The output does not change at first.
     """
     for index, block in enumerate(encoder.blocks):
-        encoder.blocks[index] = AdapterBlock(cast(Block, block), settings)
+        encoder.blocks[index] = AdapterBlock(cast(FusedBlock, block), settings)
 
 
-def ignore_relative_positions(encoder: ImageEncoderViT) -> None:
+def ignore_relative_positions(encoder: FusedImageEncoder) -> None:
     """Attend without the relative positions, in place; their parameters stay where they are, unused."""
     for block in encoder.blocks:
         block.attn.use_rel_pos = False

@@ -2,7 +2,7 @@
 
 The modules are those of ``segment_anything`` (Kirillov et al., "Segment Anything", ICCV 2023,
 https://github.com/facebookresearch/segment-anything), so the state-dict keys of ``vit_b``, ``vit_l`` and
-``vit_h`` are those of the published files.
+``vit_h`` are those of the published files. The image encoder computes the same faster (``image_encoder``).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
 
 from spd_bench.errors import InputError
+from spd_bench.models.image_encoder import FusedImageEncoder
 
 PRETRAINED_RESOLUTION = 1024
 """Side, in pixels, of the square images that the published SAM weights were trained on."""
@@ -117,8 +118,8 @@ def build_sam_from_config(config: SamConfig, *, resolution: int) -> Sam:
     return sam.eval()
 
 
-def _build_image_encoder(config: SamConfig, *, resolution: int) -> ImageEncoderViT:
-    return ImageEncoderViT(
+def _build_image_encoder(config: SamConfig, *, resolution: int) -> FusedImageEncoder:
+    return FusedImageEncoder(
         img_size=resolution,
         patch_size=config.patch_size,
         embed_dim=config.embed_dim,

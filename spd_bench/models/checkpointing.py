@@ -1,0 +1,29 @@
+"""Gradient checkpointing of SAM's image encoder: less memory for more time.
+
+Chen et al., "Training Deep Nets with Sublinear Memory Cost" (arXiv 1604.06174), through ``torch.utils.checkpoint``.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from spd_bench.models.image_encoder import FusedImageEncoder
+
+
+def set_gradient_checkpointing(encoder: nn.Module, *, enabled: bool) -> None:
+    """Make ``encoder`` keep only the tokens between its blocks, and compute each block again for the gradients.
+
+    Outputs and gradients stay the same, as dropout repeats itself; a step costs one more forward pass of the blocks.
+    Without gradients nothing changes. LoRA and adapters may be added before or after.
+
+    Args:
+        encoder: the image encoder of a ``spd_bench.models.sam.build_sam``.
+        enabled: whether to do so from now on.
+
+    Raises:
+        ValueError: the encoder is another one.
+    """
+    if not isinstance(encoder, FusedImageEncoder):
+        msg = f"gradient checkpointing needs a {FusedImageEncoder.__name__}, got {type(encoder).__name__}"
+        raise ValueError(msg)
+    encoder.checkpoints_gradients = enabled
