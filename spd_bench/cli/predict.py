@@ -38,7 +38,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
     from spd_bench.methods.registry import get_method
     from spd_bench.planning.plan import read_plan
-    from spd_bench.prediction.folder import ExtraOutputs, find_cases, predict_cases
+    from spd_bench.prediction.folder import find_cases, predict_cases
+    from spd_bench.prediction.volume import ExtraOutputs
     from spd_bench.training.records import read_record
 
     folders = data_folders()

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from spd_bench.methods.method import Method, MethodOptions, MethodRun
-from spd_bench.prediction.volume import Prediction, PromptedVolume
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
 
 
 class EmptyPredictor:
     """Leaves every volume empty."""
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """An empty mask."""
         return Prediction(mask=np.zeros(volume.geometry.shape, np.uint8))
 

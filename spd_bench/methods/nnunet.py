@@ -17,7 +17,7 @@ from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
 from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
 from spd_bench.training.nnunet_trainer import BudgetedNNUNetTrainer
 from spd_bench.training.run import load_network
 from spd_bench.training.settings import Budget, TrainingSettings
@@ -46,7 +46,7 @@ class NNUNetPredictor:
                 checkpoint["inference_allowed_mirroring_axes"],
             )
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume; its prompts are not looked at."""
         mask = self._predictor.predict_single_npy_array(volume.channels, {"spacing": list(volume.geometry.spacing)})
         return Prediction(mask=np.ascontiguousarray(mask, dtype=np.uint8))

@@ -19,9 +19,16 @@ from spd_bench.methods.sam_family import zero_shot_network, zero_shot_predictor
 from spd_bench.methods.spd import SPD, SPDPredictor
 from spd_bench.models.inference import decode_volume
 from spd_bench.models.sam_network import SamNetwork
-from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, volume_slices
+from spd_bench.prediction.own_grid import mask_of_parts
+from spd_bench.prediction.volume import (
+    MASK_ONLY,
+    ExtraOutputs,
+    Prediction,
+    PromptedVolume,
+    VolumePredictor,
+    volume_slices,
+)
 from spd_bench.training.sam_settings import SamSettings
 
 
@@ -41,11 +48,11 @@ class ConsensusPredictor:
         self._plan = plan
         self._device = device
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume."""
         points = self._distiller.consensus(volume)
-        logits = decode_volume(self._network, volume_slices(volume, self._plan), points, device=self._device)
-        return Prediction(mask=masks_on_own_grid(logits, shape=volume.geometry.shape, transpose=self._plan.transpose))
+        parts = decode_volume(self._network, volume_slices(volume, self._plan), points, device=self._device)
+        return Prediction(mask=mask_of_parts(parts, shape=volume.geometry.shape, transpose=self._plan.transpose))
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:

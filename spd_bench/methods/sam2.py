@@ -24,7 +24,7 @@ from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.methods.sam_family import reproducible_weights
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, slice_points, volume_slices
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume, slice_points, volume_slices
 from spd_bench.training.run import load_network
 from spd_bench.training.sam2_settings import Sam2Settings
 from spd_bench.training.sam2_trainer import Sam2Trainer
@@ -46,7 +46,7 @@ class Sam2Predictor:
         self._plan = plan
         self._device = device
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume."""
         plan = self._plan
         logits = self._settings.segment(

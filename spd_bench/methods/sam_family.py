@@ -11,10 +11,11 @@ import torch
 
 from spd_bench.methods.method import MethodOptions, MethodRun
 from spd_bench.models.inference import decode_volume
+from spd_bench.models.merged_lora import merge_lora
 from spd_bench.models.sam_network import SamNetwork
-from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, slice_points, volume_slices
+from spd_bench.prediction.own_grid import mask_of_parts
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume, slice_points, volume_slices
 from spd_bench.training.prompted import EmptyPrompt
 from spd_bench.training.run import load_network
 from spd_bench.training.sam_settings import SamSettings
@@ -32,16 +33,16 @@ class SamPredictor:
         self._device = device
         self._empty_prompt = empty_prompt
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume from its points as they are."""
-        logits = decode_volume(
+        parts = decode_volume(
             self._network,
             volume_slices(volume, self._plan),
             slice_points(volume, self._plan),
             device=self._device,
             empty_prompt=self._empty_prompt,
         )
-        return Prediction(mask=masks_on_own_grid(logits, shape=volume.geometry.shape, transpose=self._plan.transpose))
+        return Prediction(mask=mask_of_parts(parts, shape=volume.geometry.shape, transpose=self._plan.transpose))
 
 
 @contextlib.contextmanager
@@ -80,8 +81,8 @@ def trained_predictor(trainer: type[SamTrainer]) -> Callable[[MethodRun], SamPre
     def build(run: MethodRun) -> SamPredictor:
         network, checkpoint = load_network(trainer, run.folder, plan=run.plan, device=run.device)
         settings = trainer.row_settings(**checkpoint["init_args"]["plans"]["spd_method"])
-        return SamPredictor(
-            cast(SamNetwork, network), plan=run.plan, device=run.device, empty_prompt=settings.empty_prompt
-        )
+        sam = cast(SamNetwork, network)
+        merge_lora(sam.sam.image_encoder)
+        return SamPredictor(sam, plan=run.plan, device=run.device, empty_prompt=settings.empty_prompt)
 
     return build

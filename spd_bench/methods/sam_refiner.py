@@ -30,7 +30,14 @@ from spd_bench.models.refiner import OBJECTS, refine_volume
 from spd_bench.models.sam_network import SamNetwork
 from spd_bench.planning.grid import masks_on_own_grid, resize_masks
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, volume_slices
+from spd_bench.prediction.volume import (
+    MASK_ONLY,
+    ExtraOutputs,
+    Prediction,
+    PromptedVolume,
+    VolumePredictor,
+    volume_slices,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +85,7 @@ class SamRefinerPredictor:
         self._plan = plan
         self._device = device
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume."""
         logits = refine_volume(
             self._network,

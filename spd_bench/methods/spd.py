@@ -8,20 +8,24 @@ pairwise slice consistency, one encoding a slice. What the paper leaves open is 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from spd_bench.methods.method import Method, MethodOptions, MethodRun, variant
-from spd_bench.models.distillation import distill_prompts
-from spd_bench.models.inference import saliency_volume, segment_volume
+from spd_bench.models.inference import distil_slices, encode_slices, saliency_maps, segment_volume
+from spd_bench.models.merged_lora import merge_lora
 from spd_bench.models.spd import SPDNetwork
-from spd_bench.planning.grid import masks_on_own_grid, resize_images, voxels_of_points
+from spd_bench.planning.grid import voxels_of_points
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, slice_points, volume_slices
+from spd_bench.prediction.own_grid import write_mask, write_saliency
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume, slice_points, volume_slices
 from spd_bench.prompts.points import PointPrompts
+from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.training.run import load_network
 from spd_bench.training.settings import Budget, TrainingSettings, pretrained_training, scratch_training
 from spd_bench.training.spd_settings import SPDSettings
@@ -43,29 +47,50 @@ class SPDPredictor:
 
     def consensus(self, volume: PromptedVolume) -> list[NDArray[np.int64]]:
         """The volume's distilled points on its preprocessed slices, (N, 2) integer (x, y) each."""
-        saliency = saliency_volume(self._network, volume_slices(volume, self._plan), device=self._device)
         points = slice_points(volume, self._plan)
-        return distill_prompts(saliency, points, threshold=float(self._network.threshold), context=self._context)
+        parts = distil_slices(self._network, self._embeddings(volume), points, context=self._context)
+        return [prompts for part in parts for prompts in part.points]
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
-        """Segment one volume; saliency and consensus points come along."""
-        plan, grid = self._plan, volume.geometry.shape
-        result = segment_volume(
-            self._network,
-            volume_slices(volume, plan),
-            slice_points(volume, plan),
-            device=self._device,
-            context=self._context,
-            empty_prompt=self._settings.empty_prompt,
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
+        """Segment one volume; its saliency volume and consensus points come along where asked for."""
+        plan, shape = self._plan, volume.geometry.shape
+        embeddings = self._embeddings(volume)
+        saliency = np.empty(shape, np.float32) if extra.saliency else None
+        if saliency is not None:
+            embeddings = self._salient(embeddings, saliency)
+        points = slice_points(volume, plan)
+        parts = segment_volume(
+            self._network, embeddings, points, context=self._context, empty_prompt=self._settings.empty_prompt
         )
-        planned = [grid[axis] for axis in plan.transpose]
-        saliency = resize_images(result.saliency, (planned[1], planned[2]))
-        consensus = voxels_of_points(result.points, shape=grid, transpose=plan.transpose, resolution=plan.resolution)
+        mask = np.zeros(shape, np.uint8)
+        consensus = [np.empty((0, 2), np.int64) for _ in points]
+        for part in parts:
+            write_mask(mask, part.logits, indices=part.indices, transpose=plan.transpose)
+            for index, prompts in zip(part.indices, part.points, strict=True):
+                consensus[index] = prompts
         return Prediction(
-            mask=masks_on_own_grid(result.logits, shape=grid, transpose=plan.transpose),
-            saliency=np.ascontiguousarray(saliency.transpose(np.argsort(plan.transpose))),
-            points=PointPrompts.from_voxels(consensus, volume.geometry, provenance={"distilled_by": "spd"}),
+            mask=mask,
+            saliency=saliency,
+            points=self._own_points(consensus, volume.geometry) if extra.prompts else None,
         )
+
+    def _embeddings(self, volume: PromptedVolume) -> Iterator[Tensor]:
+        return encode_slices(self._network, volume_slices(volume, self._plan), device=self._device)
+
+    def _salient(self, embeddings: Iterable[Tensor], saliency: NDArray[np.float32]) -> Iterator[Tensor]:
+        """The embeddings as they come, their saliency maps written on the way."""
+        first = 0
+        for batch in embeddings:
+            maps = saliency_maps(self._network, batch).cpu().numpy()
+            write_saliency(saliency, maps, first=first, transpose=self._plan.transpose)
+            first += len(batch)
+            yield batch
+
+    def _own_points(self, consensus: list[NDArray[np.int64]], geometry: VolumeGeometry) -> PointPrompts:
+        """The consensus points in the volume's own geometry."""
+        plan = self._plan
+        voxels = voxels_of_points(consensus, shape=geometry.shape, transpose=plan.transpose, resolution=plan.resolution)
+        return PointPrompts.from_voxels(voxels, geometry, provenance={"distilled_by": "spd"})
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
@@ -84,8 +109,10 @@ def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSet
 
 def _predictor(run: MethodRun) -> SPDPredictor:
     network, checkpoint = load_network(SPDTrainer, run.folder, plan=run.plan, device=run.device)
+    spd = cast(SPDNetwork, network)
+    merge_lora(spd.sam.image_encoder)
     settings = SPDSettings(**checkpoint["init_args"]["plans"]["spd_method"])
-    return SPDPredictor(cast(SPDNetwork, network), settings, run.plan, run.device)
+    return SPDPredictor(spd, settings, run.plan, run.device)
 
 
 SPD = Method(

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from spd_bench.methods.method import Method, MethodOptions, MethodRun
-from spd_bench.planning.grid import masks_on_own_grid
+from spd_bench.models.inference import on_device
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, volume_slices
+from spd_bench.prediction.own_grid import write_mask
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume, volume_slices
 from spd_bench.training.run import load_network
 from spd_bench.training.settings import Budget, TrainingSettings, scratch_training
 from spd_bench.training.unet_trainer import UNetTrainer
@@ -53,14 +54,14 @@ class UNetPredictor:
         self._device = device
 
     @torch.inference_mode()
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume; its prompts are not looked at."""
         slices = volume_slices(volume, self._plan)
-        logits = [
-            self._network(torch.from_numpy(slices[start : start + _BATCH]).to(self._device))[:, 0].float().cpu().numpy()
-            for start in range(0, len(slices), _BATCH)
-        ]
-        mask = masks_on_own_grid(np.concatenate(logits), shape=volume.geometry.shape, transpose=self._plan.transpose)
+        mask = np.zeros(volume.geometry.shape, np.uint8)
+        for start in range(0, len(slices), _BATCH):
+            batch = on_device(slices[start : start + _BATCH], self._device)
+            indices = range(start, start + len(batch))
+            write_mask(mask, self._network(batch)[:, 0], indices=indices, transpose=self._plan.transpose)
         return Prediction(mask=mask)
 
 

@@ -46,12 +46,7 @@ def distill_prompts(
     if saliency.ndim != 3:
         msg = f"saliency must have shape (Z, H, W), got {saliency.shape}"
         raise ValueError(msg)
-    if not 0 <= threshold <= 1:
-        msg = f"threshold must be in [0, 1], got {threshold}"
-        raise ValueError(msg)
-    if context < 0:
-        msg = f"context must be at least 0 slices, got {context}"
-        raise ValueError(msg)
+    check_distillation(threshold=threshold, context=context)
     slices, xy = stack_points(points, shape=saliency.shape)
     valid = saliency[slices, xy[:, 1], xy[:, 0]] > threshold
     slices, xy = slices[valid], xy[valid]
@@ -63,6 +58,16 @@ def distill_prompts(
     targets, candidates = targets[inside], candidates[inside]
     confirmed = saliency[targets, candidates[:, 1], candidates[:, 0]] > threshold
     return _unique_by_slice(targets[confirmed], candidates[confirmed], shape=saliency.shape)
+
+
+def check_distillation(*, threshold: float, context: int) -> None:
+    """Raise ValueError where tau is no probability or n is negative."""
+    if not 0 <= threshold <= 1:
+        msg = f"threshold must be in [0, 1], got {threshold}"
+        raise ValueError(msg)
+    if context < 0:
+        msg = f"context must be at least 0 slices, got {context}"
+        raise ValueError(msg)
 
 
 def stack_points(points: Sequence[ArrayLike], *, shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

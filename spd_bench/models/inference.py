@@ -1,8 +1,12 @@
-"""Whole volumes: each slice is encoded once and decoded from its points, for SPD after their distillation."""
+"""Whole volumes as streams: each slice is encoded once and decoded from its points, for SPD after their distillation.
+
+Slices go through in batches, and what is known of a batch is handed on at once: memory holds the embeddings of one
+batch and of the n slices before it, however many slices there are.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,82 +15,130 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spd_bench.models.distillation import distill_prompts
+from spd_bench.models.precision import precision
+from spd_bench.models.prompt_stream import PromptStream
 from spd_bench.models.sam_network import SamNetwork
 from spd_bench.models.spd import SPDNetwork
 
 EMPTY_LOGIT = -20.0
 """Logit of a slice that is left empty: a probability of 2e-9."""
+BATCH = 8
+"""Slices that are encoded together unless another number is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class VolumeSegmentation:
-    """What SPD says of a volume.
+class PromptedSlices:
+    """Consecutive slices whose prompts are known.
 
     Attributes:
-        logits: (Z, R, R) mask logits.
-        saliency: (Z, R, R) saliency map in [0, 1].
-        points: for each slice the consensus points (N, 2) as integer (x, y).
+        first: index of the first of them in the volume.
+        embeddings: their image embeddings (N, C, h, w), on the network's device.
+        points: their prompts, N integer arrays (N_i, 2) of pixels (x, y).
     """
 
-    logits: NDArray[np.float32]
-    saliency: NDArray[np.float32]
+    first: int
+    embeddings: Tensor
     points: list[NDArray[np.int64]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class DecodedSlices:
+    """Slices of a volume that were decoded together.
+
+    Attributes:
+        indices: their places in the volume, in any order.
+        logits: their mask logits (N, R, R), on the network's device.
+        points: the points that they were decoded from, N integer arrays (N_i, 2) of pixels (x, y).
+    """
+
+    indices: list[int]
+    logits: Tensor
+    points: list[NDArray[np.int64]]
+
+
+def encode_slices(
+    network: SamNetwork, slices: NDArray[np.float32], *, device: torch.device, batch_size: int = BATCH
+) -> Iterator[Tensor]:
+    """Image embeddings (B, C, h, w) of slices (Z, 3, R, R) in [-1, 1], batch by batch in their order."""
+    network.eval()
+    for start in range(0, len(slices), batch_size):
+        yield _encode(network, slices[start : start + batch_size], device)
+
+
 @torch.inference_mode()
+def saliency_maps(network: SPDNetwork, embeddings: Tensor) -> Tensor:
+    """Saliency maps (B, R, R) in [0, 1] from image embeddings (B, C, h, w)."""
+    with precision(embeddings.device):
+        logits = network.saliency_logits(embeddings)
+    return torch.sigmoid(logits.float())
+
+
 def saliency_volume(
-    network: SPDNetwork, slices: NDArray[np.float32], *, device: torch.device, batch_size: int = 8
+    network: SPDNetwork, slices: NDArray[np.float32], *, device: torch.device, batch_size: int = BATCH
 ) -> NDArray[np.float32]:
     """Saliency maps (Z, R, R) in [0, 1] of slices (Z, 3, R, R) in [-1, 1]."""
-    network.eval()
-    maps = [
-        torch.sigmoid(network.saliency_logits(network.encode(chunk)).float()).cpu().numpy()
-        for chunk in _chunks(slices, device, batch_size)
-    ]
-    return np.concatenate(maps)
+    embeddings = encode_slices(network, slices, device=device, batch_size=batch_size)
+    return np.concatenate([saliency_maps(network, batch).cpu().numpy() for batch in embeddings])
 
 
-@torch.inference_mode()
+def distil_slices(
+    network: SPDNetwork, embeddings: Iterable[Tensor], points: Sequence[NDArray[np.int64]], *, context: int
+) -> Iterator[PromptedSlices]:
+    """Distil a volume's noisy points by the network's own threshold, while its slices come.
+
+    Args:
+        network: a trained SPD network.
+        embeddings: image embeddings of all slices in their order, in batches, as from :func:`encode_slices`.
+        points: for each slice the noisy points (N, 2) as integer (x, y).
+        context: n of CPD: a slice is handed on when the n slices after it have come.
+    """
+    side, threshold = network.resolution, float(network.threshold)
+    stream = PromptStream(points, shape=(side, side), threshold=threshold, context=context)
+    waiting: Tensor | None = None
+    come = given = 0
+    for batch in embeddings:
+        candidates = [stream.candidates(index) for index in range(come, come + len(batch))]
+        saliency = _saliency_at(network, batch, candidates)
+        decided = [prompts for values in saliency for prompts in stream.push(values)]
+        come += len(batch)
+        waiting = batch if waiting is None else torch.cat([waiting, batch])
+        del batch  # or it would be held while the next one is encoded
+        if decided:
+            yield PromptedSlices(first=given, embeddings=waiting[: len(decided)], points=decided)
+            given += len(decided)
+            # A copy: a view of a few slices would keep the whole batch in memory.
+            waiting = waiting[len(decided) :].clone()
+
+
 def segment_volume(
     network: SPDNetwork,
-    slices: NDArray[np.float32],
+    embeddings: Iterable[Tensor],
     points: Sequence[NDArray[np.int64]],
     *,
-    device: torch.device,
     context: int,
     empty_prompt: Literal["skip", "decode"],
-    batch_size: int = 8,
-) -> VolumeSegmentation:
+) -> Iterator[DecodedSlices]:
     """Segment a volume from its noisy points, distilled by the network's own threshold.
 
     Args:
         network: a trained SPD network.
-        slices: (Z, 3, R, R) in [-1, 1].
+        embeddings: image embeddings of all slices in their order, in batches, as from :func:`encode_slices`.
         points: for each slice the noisy points (N, 2) as integer (x, y).
-        device: where the network lies.
         context: n of CPD.
-        empty_prompt: what becomes of a slice without a consensus point.
-        batch_size: slices that are encoded or decoded together.
+        empty_prompt: what becomes of a slice without a consensus point; one that is skipped is not handed on.
     """
-    network.eval()
-    embeddings: list[Tensor] = []
-    maps = []
-    for chunk in _chunks(slices, device, batch_size):
-        embedded = network.encode(chunk)
-        maps.append(torch.sigmoid(network.saliency_logits(embedded).float()).cpu().numpy())
-        embeddings.extend(embedded)
-    saliency = np.concatenate(maps)
-    consensus = distill_prompts(saliency, points, threshold=float(network.threshold), context=context)
-
-    logits = np.full(saliency.shape, EMPTY_LOGIT, np.float32)
-    for chosen in _decoded_together(consensus, empty_prompt, batch_size):
-        masks = network.decode(torch.stack([embeddings[z] for z in chosen]), [consensus[z] for z in chosen])
-        logits[chosen] = masks.float().cpu().numpy()
-    return VolumeSegmentation(logits=logits, saliency=saliency, points=consensus)
+    for part in distil_slices(network, embeddings, points, context=context):
+        chosen = [row for row, prompts in enumerate(part.points) if len(prompts) or empty_prompt == "decode"]
+        if chosen:
+            yield _decode(
+                network,
+                part.embeddings if len(chosen) == len(part.points) else part.embeddings[chosen],
+                [part.points[row] for row in chosen],
+                indices=[part.first + row for row in chosen],
+            )
+        del part  # or its embeddings would be held while the next ones are encoded
 
 
-@torch.inference_mode()
 def decode_volume(
     network: SamNetwork,
     slices: NDArray[np.float32],
@@ -94,37 +146,54 @@ def decode_volume(
     *,
     device: torch.device,
     empty_prompt: Literal["skip", "decode"] = "skip",
-    batch_size: int = 8,
-) -> NDArray[np.float32]:
-    """Mask logits (Z, R, R) of slices (Z, 3, R, R) in [-1, 1], each from its own points as they are.
+    batch_size: int = BATCH,
+) -> Iterator[DecodedSlices]:
+    """Segment a volume, each of its slices from its own points as they are.
+
+    Slices with equally many points come together, because they are decoded in one pass.
 
     Args:
         network: a SAM.
-        slices: the slices; those that are left empty are not even encoded.
+        slices: (Z, 3, R, R) in [-1, 1]; those that are skipped are not even encoded.
         points: for each slice the points (N, 2) as integer (x, y).
         device: where the network lies.
-        empty_prompt: what becomes of a slice without a point.
+        empty_prompt: what becomes of a slice without a point; one that is skipped is not handed on.
         batch_size: slices that are encoded and decoded together.
     """
     network.eval()
-    side = slices.shape[-1]
-    logits = np.full((len(slices), side, side), EMPTY_LOGIT, np.float32)
-    for chosen in _decoded_together(points, empty_prompt, batch_size):
-        images = torch.from_numpy(np.ascontiguousarray(slices[chosen])).to(device)
-        logits[chosen] = network(images, [points[z] for z in chosen]).float().cpu().numpy()
-    return logits
-
-
-def _decoded_together(
-    points: Sequence[NDArray[np.int64]], empty_prompt: Literal["skip", "decode"], batch_size: int
-) -> Iterator[list[int]]:
-    """Slices to be decoded, in batches: those with equally many points stand side by side, to go in one pass."""
     decoded = [z for z in range(len(points)) if len(points[z]) or empty_prompt == "decode"]
     decoded.sort(key=lambda z: len(points[z]))
     for start in range(0, len(decoded), batch_size):
-        yield decoded[start : start + batch_size]
+        chosen = decoded[start : start + batch_size]
+        embeddings = _encode(network, slices[chosen], device)
+        yield _decode(network, embeddings, [points[z] for z in chosen], indices=chosen)
 
 
-def _chunks(slices: NDArray[np.float32], device: torch.device, batch_size: int) -> Iterator[Tensor]:
-    for start in range(0, len(slices), batch_size):
-        yield torch.from_numpy(np.ascontiguousarray(slices[start : start + batch_size])).to(device)
+def on_device(slices: NDArray[np.float32], device: torch.device) -> Tensor:
+    """An array, perhaps a read-only view, as a tensor on a device; the way to a GPU does not wait."""
+    images = torch.from_numpy(np.require(slices, requirements=["C", "W"]))
+    return images.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else images
+
+
+@torch.inference_mode()
+def _encode(network: SamNetwork, slices: NDArray[np.float32], device: torch.device) -> Tensor:
+    with precision(device):
+        return network.encode(on_device(slices, device))
+
+
+@torch.inference_mode()
+def _saliency_at(network: SPDNetwork, embeddings: Tensor, pixels: list[NDArray[np.int64]]) -> list[NDArray[np.float32]]:
+    """Probabilities (N_i,) at the pixels (N_i, 2) of each image."""
+    with precision(embeddings.device):
+        logits = network.saliency_logits_at(embeddings, pixels)
+    saliency = torch.sigmoid(logits.float()).cpu().numpy()
+    return np.split(saliency, np.cumsum([len(xy) for xy in pixels])[:-1])
+
+
+@torch.inference_mode()
+def _decode(
+    network: SamNetwork, embeddings: Tensor, points: list[NDArray[np.int64]], *, indices: list[int]
+) -> DecodedSlices:
+    with precision(embeddings.device):
+        logits = network.decode(embeddings, points)
+    return DecodedSlices(indices=indices, logits=logits.float(), points=points)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from segment_anything.modeling import Sam
@@ -93,6 +94,10 @@ class SPDNetwork(SamNetwork):
     def saliency_logits(self, embeddings: Tensor) -> Tensor:
         """Saliency logits (B, R, R) from image embeddings; their sigmoid is the saliency map."""
         return self.saliency_head(embeddings, self.resolution)[:, 0]
+
+    def saliency_logits_at(self, embeddings: Tensor, pixels: Sequence[NDArray[np.integer]]) -> Tensor:
+        """``saliency_logits`` at the pixels (N, 2: x, y) of each image only, all in a row, (N_1 + ... + N_B,)."""
+        return self.saliency_head.at_pixels(embeddings, pixels, self.resolution)
 
     def train_stage_one(self) -> None:
         """Train LoRA (without LoRA the whole image encoder) and the saliency head; freeze all else."""

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spd_bench.errors import InputError
-from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, read_prompted_volume
+from spd_bench.prediction.volume import (
+    MASK_ONLY,
+    ExtraOutputs,
+    Prediction,
+    PromptedVolume,
+    VolumePredictor,
+    read_prompted_volume,
+)
 from spd_bench.prompts.points import SUFFIX, write_prompts
 from spd_bench.raw.channels import check_number_of_channels, packed_files
 from spd_bench.raw.dataset import check_case_name
@@ -30,20 +37,6 @@ class CaseFiles:
     images: tuple[Path, ...]
     prompts: Path | None
     channels: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExtraOutputs:
-    """What is written beside the masks.
-
-    Attributes:
-        saliency: write ``saliency/<case>`` volumes, for methods that have a saliency map; beside PNG and BMP
-            masks, which hold no fractions, they are ``.tif``.
-        prompts: write ``prompts/<case>.mrk.json``, for methods that change the prompts.
-    """
-
-    saliency: bool = False
-    prompts: bool = False
 
 
 def find_cases(images: Path, prompts: Path | None, *, channels: int, file_ending: str) -> list[CaseFiles]:
@@ -79,15 +72,18 @@ def predict_cases(
     *,
     output: Path,
     file_ending: str,
-    extra: ExtraOutputs | None = None,
+    extra: ExtraOutputs = MASK_ONLY,
 ) -> None:
-    """Predict cases one after the other into ``output/<case><ending>``, each in its image's own geometry."""
-    extra = extra or ExtraOutputs()
+    """Predict cases one after the other into ``output/<case><ending>``, each in its image's own geometry.
+
+    Saliency goes to ``saliency/<case><ending>`` (``.tif`` beside PNG and BMP masks, which hold no fractions), the
+    points that were decoded from to ``prompts/<case>.mrk.json``.
+    """
     for files in cases:
         volume = read_prompted_volume(files.case, files.images, files.prompts)
         if files.channels is not None:
             check_number_of_channels(files.images, found=len(volume.channels), announced=files.channels)
-        prediction = predictor.predict(volume)
+        prediction = predictor.predict(volume, extra)
         _write_extra(volume, prediction, output=output, file_ending=file_ending, extra=extra)
         write_volume(output / f"{files.case}{file_ending}", prediction.mask, volume.geometry)
 

@@ -54,8 +54,8 @@ class Prediction:
 
     Attributes:
         mask: uint8 (z, y, x), 1 for target.
-        saliency: float (z, y, x) in [0, 1], for methods that have a saliency map.
-        points: the points that the method really decoded from, for methods that change them.
+        saliency: float (z, y, x) in [0, 1], where it is asked for and the method has a saliency map.
+        points: the points that were really decoded from, where asked for and the method changes them.
     """
 
     mask: NDArray[np.uint8]
@@ -63,11 +63,27 @@ class Prediction:
     points: PointPrompts | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExtraOutputs:
+    """What is asked for beside the mask; a method gives what it has of it.
+
+    Attributes:
+        saliency: the saliency volume, for methods that have a saliency map.
+        prompts: the points that were decoded from, for methods that change the prompts.
+    """
+
+    saliency: bool = False
+    prompts: bool = False
+
+
+MASK_ONLY = ExtraOutputs()
+
+
 class VolumePredictor(Protocol):
     """What a method gives for prediction."""
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
-        """Segment one volume."""
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
+        """Segment one volume, with the extra outputs that are asked for where the method has them."""
         ...
 
 
@@ -89,13 +105,19 @@ def read_prompted_volume(case: str, images: Sequence[Path], prompts: Path | None
 
 
 def volume_slices(volume: PromptedVolume, plan: Plan) -> NDArray[np.float32]:
-    """Preprocess a volume to the slices that networks see: (Z, 3, R, R) in [-1, 1]."""
+    """Preprocess a volume to the slices that networks see: (Z, 3, R, R) in [-1, 1].
+
+    Where all three channels are one, they are a view of it (read-only) instead of three copies.
+    """
     plans_manager, configuration = plan.managers(plan.configuration)
     properties: dict[str, Any] = {"spacing": list(volume.geometry.spacing)}
     data, _, _ = SPDPreprocessor(verbose=False).run_case_npy(
         volume.channels, None, properties, plans_manager, configuration, plan.dataset_json
     )
-    return np.ascontiguousarray(data[plan.slice_settings["channels"]].transpose(1, 0, 2, 3))
+    channels = plan.slice_settings["channels"]
+    if len(set(channels)) == 1:
+        return np.broadcast_to(data[channels[0]][:, None], (data.shape[1], len(channels), *data.shape[2:]))
+    return np.ascontiguousarray(data[channels].transpose(1, 0, 2, 3))
 
 
 def slice_points(volume: PromptedVolume, plan: Plan) -> list[NDArray[np.int64]]:

@@ -16,7 +16,7 @@ from spd_bench.methods.method import MethodRun
 from spd_bench.methods.registry import METHODS
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, slice_points, volume_slices
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume, slice_points, volume_slices
 from spd_bench.prompts.points import PointPrompts, read_prompts, write_prompts
 from spd_bench.raw.volumes import read_volume, write_volume
 
@@ -32,7 +32,7 @@ class _Bright:
         assert run.folder.is_absolute()
         assert run.device.type == "cpu"
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         slice_points(volume, self._plan)
         slices = volume_slices(volume, self._plan)
         mask = masks_on_own_grid(slices[:, 0], shape=volume.geometry.shape, transpose=self._plan.transpose)

@@ -19,7 +19,7 @@ from spd_bench.methods.registry import METHODS
 from spd_bench.methods.spd import SPDPredictor
 from spd_bench.methods.unet import UNetPredictor
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import PromptedVolume, read_prompted_volume
+from spd_bench.prediction.volume import ExtraOutputs, PromptedVolume, read_prompted_volume
 from spd_bench.prompts.points import PointPrompts
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.volumes import read_volume
@@ -27,6 +27,7 @@ from spd_bench.training.settings import Budget
 from spd_bench.training.spd_settings import SPDSettings
 
 CPU = torch.device("cpu")
+EVERYTHING = ExtraOutputs(saliency=True, prompts=True)
 OVERRIDES: dict[str, dict[str, Any]] = {"unet": {"base_features": 4}, "spd": {"saliency_bias": 4.0}}
 
 
@@ -73,11 +74,14 @@ def test_a_row_answers_with_a_binary_mask_on_the_volumes_own_grid(
 ) -> None:
     predictor = METHODS[name].predictor(run_of(make_method_run, name, trained))
     for volume in (tiny_volume(tiny_raw, planned), odd_volume()):
-        prediction = predictor.predict(volume)
+        prediction = predictor.predict(volume, EVERYTHING)
         assert prediction.mask.dtype == np.uint8
         assert prediction.mask.shape == volume.geometry.shape
         assert prediction.mask.flags.c_contiguous
         assert set(np.unique(prediction.mask)) <= {0, 1}
+        bare = predictor.predict(volume)
+        assert (bare.saliency, bare.points) == (None, None)
+        np.testing.assert_array_equal(bare.mask, prediction.mask)
         if prediction.saliency is not None:
             assert prediction.saliency.shape == volume.geometry.shape
             assert 0 <= prediction.saliency.min() <= prediction.saliency.max() <= 1
@@ -143,11 +147,19 @@ class BrightnessSPD(nn.Module):
 
     threshold = torch.tensor(0.5)
 
+    def __init__(self, resolution: int) -> None:
+        super().__init__()
+        self.resolution = resolution
+
     def encode(self, images: Tensor) -> Tensor:
         return images
 
     def saliency_logits(self, embeddings: Tensor) -> Tensor:
         return embeddings[:, 0] * 10
+
+    def saliency_logits_at(self, embeddings: Tensor, pixels: Any) -> Tensor:
+        maps = self.saliency_logits(embeddings)
+        return torch.cat([one[xy[:, 1], xy[:, 0]] for one, xy in zip(maps, pixels, strict=True)])
 
     def decode(self, embeddings: Tensor, points: Any) -> Tensor:
         return embeddings[:, 0] * 10
@@ -158,8 +170,8 @@ def test_spds_mask_saliency_and_points_lie_where_the_target_is(
     planned: Plan, tiny_raw: Path, transpose: list[int]
 ) -> None:
     volume, planned = tiny_volume(tiny_raw, planned), sliced_along(planned, transpose)
-    network: Any = BrightnessSPD()
-    prediction = SPDPredictor(network, SPDSettings(backbone="vit_t"), planned, CPU).predict(volume)
+    network: Any = BrightnessSPD(planned.resolution)
+    prediction = SPDPredictor(network, SPDSettings(backbone="vit_t"), planned, CPU).predict(volume, EVERYTHING)
     label = read_volume(tiny_raw / planned.dataset / "labelsTr" / "case_0.nii.gz")[0]
     assert prediction.saliency is not None
     assert prediction.points is not None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional
@@ -37,3 +38,39 @@ def test_logits_can_be_negative_and_start_at_the_bias() -> None:
 def test_other_channel_counts_are_refused() -> None:
     with pytest.raises(ValueError, match="got 12"):
         SaliencyHead(channels=12)
+
+
+@pytest.mark.parametrize("side", [3, 16, 48, 50, 64, 7])
+def test_logits_at_pixels_are_those_of_the_whole_map(side: int) -> None:
+    """At every pixel, borders included, and for sides that are not four or sixteen times the embedding's."""
+    torch.manual_seed(0)
+    head = SaliencyHead(channels=16)
+    torch.nn.init.normal_(head.logit.weight)
+    embedding = torch.randn((2, 16, 4, 4))
+    everywhere = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2)
+    whole = head(embedding, side)[:, 0]
+    found = head.at_pixels(embedding, [everywhere, everywhere[::-1]], side).reshape(2, side, side)
+    torch.testing.assert_close(found[0], whole[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found[1].flip(0, 1), whole[1], atol=1e-5, rtol=1e-5)
+    assert whole.std() > 0.1
+
+
+def test_pixels_may_be_few_repeated_or_none() -> None:
+    torch.manual_seed(0)
+    head = SaliencyHead(channels=16)
+    embedding = torch.randn((3, 16, 2, 3))
+    none = np.empty((0, 2), dtype=np.int64)
+    pixels = [np.array([[31, 0], [5, 20], [31, 0]]), none, np.array([[0, 31]])]
+    whole = head(embedding, 32)[:, 0]
+    expected = torch.stack([whole[0, 0, 31], whole[0, 20, 5], whole[0, 0, 31], whole[2, 31, 0]])
+    torch.testing.assert_close(head.at_pixels(embedding, pixels, 32), expected)
+    assert head.at_pixels(embedding, [none, none, none], 32).shape == (0,)
+
+
+def test_few_pixels_need_few_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = SaliencyHead(channels=16)
+    columns: list[int] = []
+    forward = head.upscaling.forward
+    monkeypatch.setattr(head.upscaling, "forward", lambda given: columns.append(given.numel() // 16) or forward(given))
+    head.at_pixels(torch.randn((1, 16, 8, 8)), [np.array([[9, 9], [10, 9], [40, 50]])], 64)
+    assert columns[0] <= 8

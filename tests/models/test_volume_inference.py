@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,7 +13,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spd_bench.models.inference import EMPTY_LOGIT, VolumeSegmentation, saliency_volume, segment_volume
+from spd_bench.models.inference import (
+    EMPTY_LOGIT,
+    decode_volume,
+    distil_slices,
+    encode_slices,
+    saliency_maps,
+    saliency_volume,
+    segment_volume,
+)
 from spd_bench.models.sam import SamConfig, build_sam_from_config
 from spd_bench.models.spd import SPDModelSettings, SPDNetwork
 
@@ -55,9 +66,31 @@ def make_points() -> list[NDArray[np.int64]]:
     return [generator.integers(0, SIZE, (count, 2)) for count in (0, 3, 1, 6, 0, 2, 3, 1, 1, 4, 0)]
 
 
-def segment(network: SPDNetwork, **changes: Any) -> VolumeSegmentation:
+@dataclass(frozen=True)
+class Volume:
+    """All parts of a stream together; logits and points of slices that never came are empty."""
+
+    logits: NDArray[np.float32]
+    saliency: NDArray[np.float32]
+    points: list[NDArray[np.int64]]
+
+
+def segment(network: SPDNetwork, *, batch_size: int = 8, **changes: Any) -> Volume:
     arguments: dict[str, Any] = {"context": 1, "empty_prompt": "skip", **changes}
-    return segment_volume(network, make_slices(), make_points(), device=CPU, **arguments)
+    logits = np.full((DEPTH, SIZE, SIZE), EMPTY_LOGIT, np.float32)
+    points = [np.empty((0, 2), np.int64)] * DEPTH
+    maps = []
+
+    def watched() -> Any:
+        for batch in encode_slices(network, make_slices(), device=CPU, batch_size=batch_size):
+            maps.append(saliency_maps(network, batch).numpy())
+            yield batch
+
+    for part in segment_volume(network, watched(), make_points(), **arguments):
+        for index, one, prompts in zip(part.indices, part.logits, part.points, strict=True):
+            assert (logits[index] == EMPTY_LOGIT).all()
+            logits[index], points[index] = one.numpy(), prompts
+    return Volume(logits, np.concatenate(maps), points)
 
 
 def slice_by_slice(network: SPDNetwork, *, context: int, empty_prompt: str) -> tuple[Any, Any, list[set[Any]]]:
@@ -140,8 +173,6 @@ def test_each_slice_is_encoded_once_and_each_prompted_one_decoded_once(
     result = segment(network, context=2, batch_size=4)
     assert encoded == pytest.approx([float(image.astype(np.float64).sum()) for image in make_slices()])
     assert sorted(decoded) == sorted(len(points) for points in result.points if len(points))
-    # Equal numbers of points come together, so that each number is decoded in as few passes as possible.
-    assert decoded == sorted(decoded)
 
 
 def test_the_saliency_volume_is_that_of_the_segmentation(network: SPDNetwork) -> None:
@@ -155,3 +186,92 @@ def test_prediction_leaves_the_network_in_evaluation_mode_and_needs_no_gradients
     first = segment(network)
     assert not any(module.training for module in network.modules())
     np.testing.assert_array_equal(first.logits, segment(network).logits)
+
+
+def test_saliency_at_the_points_is_that_of_the_map(network: SPDNetwork) -> None:
+    points = make_points()
+    maps = saliency_volume(network, make_slices(), device=CPU)
+    [embeddings] = encode_slices(network, make_slices(), device=CPU, batch_size=100)
+    found = torch.sigmoid(network.saliency_logits_at(embeddings, points)).numpy(force=True)
+    expected = np.concatenate([one[xy[:, 1], xy[:, 0]] for one, xy in zip(maps, points, strict=True)])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("context", [0, 1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 3, 4, 100])
+def test_a_slice_is_given_as_soon_as_its_last_neighbour_is_encoded(
+    network: SPDNetwork, batch_size: int, context: int
+) -> None:
+    encoded = given = 0
+
+    def watched() -> Any:
+        nonlocal encoded
+        for batch in encode_slices(network, make_slices(), device=CPU, batch_size=batch_size):
+            encoded += len(batch)
+            yield batch
+
+    for part in distil_slices(network, watched(), make_points(), context=context):
+        assert part.first == given
+        given += len(part.points)
+        assert given == (DEPTH if encoded == DEPTH else encoded - context)
+    assert given == DEPTH
+
+
+def test_memory_holds_a_batch_and_the_slices_before_it(network: SPDNetwork) -> None:
+    """Counted in embeddings, whenever the next ones are asked for, among all tensors of the process."""
+    batch_size, context = 2, 1
+    held: list[int] = []
+
+    def watched() -> Any:
+        for batch in encode_slices(network, make_slices(), device=CPU, batch_size=batch_size):
+            yield batch
+            del batch
+            held.append(living_embeddings())
+
+    before = living_embeddings()
+    for part in segment_volume(network, watched(), make_points(), context=context, empty_prompt="decode"):
+        del part
+    assert len(held) == 6
+    assert {count - before for count in held[:-1]} == {context}
+
+
+def living_embeddings() -> int:
+    shape = (TINY.prompt_embed_dim, SIZE // TINY.patch_size, SIZE // TINY.patch_size)
+    tensors = [t for t in gc.get_objects() if isinstance(t, torch.Tensor) and tuple(t.shape[1:]) == shape]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}
+    return sum(storages.values()) // (4 * math.prod(shape))
+
+
+@pytest.mark.parametrize("empty_prompt", ["skip", "decode"])
+def test_raw_points_are_decoded_as_slice_by_slice(network: SPDNetwork, empty_prompt: Any) -> None:
+    slices, points = make_slices(), make_points()
+    parts = list(decode_volume(network, slices, points, device=CPU, empty_prompt=empty_prompt, batch_size=4))
+    given = [z for part in parts for z in part.indices]
+    assert sorted(given) == [z for z in range(DEPTH) if len(points[z]) or empty_prompt == "decode"]
+    # Equal numbers of points come together, so that each number is decoded in as few passes as possible.
+    assert [len(points[z]) for z in given] == sorted(len(points[z]) for z in given)
+    for part in parts:
+        for z, logits in zip(part.indices, part.logits, strict=True):
+            with torch.no_grad():
+                alone = network.decode(network.encode(torch.from_numpy(slices[z : z + 1])), [points[z]])
+            np.testing.assert_allclose(logits.numpy(), alone[0].numpy(), atol=1e-5)
+
+
+def test_a_stream_leaves_gradients_on_for_others(network: SPDNetwork) -> None:
+    stream = segment_volume(
+        network,
+        encode_slices(network, make_slices(), device=CPU, batch_size=2),
+        make_points(),
+        context=1,
+        empty_prompt="skip",
+    )
+    next(stream)
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+
+
+def test_read_only_views_of_one_channel_are_slices_too(network: SPDNetwork) -> None:
+    slices = np.ascontiguousarray(make_slices()[:, 0])
+    view = np.broadcast_to(slices[:, None], (DEPTH, 3, SIZE, SIZE))
+    expected = saliency_volume(network, np.ascontiguousarray(view), device=CPU)
+    np.testing.assert_array_equal(saliency_volume(network, view, device=CPU), expected)

@@ -19,8 +19,16 @@ from spd_bench.evaluation import evaluate_folders
 from spd_bench.paths import DataFolders
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.folder import CaseFiles, ExtraOutputs, find_cases, predict_cases
-from spd_bench.prediction.volume import Prediction, PromptedVolume, read_prompted_volume, slice_points, volume_slices
+from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
+from spd_bench.prediction.volume import (
+    MASK_ONLY,
+    ExtraOutputs,
+    Prediction,
+    PromptedVolume,
+    read_prompted_volume,
+    slice_points,
+    volume_slices,
+)
 
 MakeDataset = Callable[..., Path]
 PlanTiny = Callable[..., Plan]
@@ -45,7 +53,7 @@ class BrightPixels:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         logits = volume_slices(volume, self._plan).mean(axis=1)
         mask = masks_on_own_grid(logits, shape=volume.geometry.shape, transpose=self._plan.transpose)
         return Prediction(mask=mask, saliency=mask.astype(np.float32) / 3)
@@ -186,5 +194,5 @@ def test_a_colour_image_where_a_grey_one_is_due_is_refused(make_image_dataset: M
 
 
 class _Never:
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         raise AssertionError(volume)

@@ -22,7 +22,7 @@ from spd_bench.planning.plan import Plan
 from spd_bench.planning.prepare import plan_and_preprocess
 from spd_bench.planning.settings import PlanSettings
 from spd_bench.prediction.folder import find_cases, predict_cases
-from spd_bench.prediction.volume import Prediction, PromptedVolume
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
 from spd_bench.prompts.formats import read_points
 from spd_bench.prompts.points import write_prompts
 from spd_bench.raw.volumes import read_geometry
@@ -121,7 +121,7 @@ class Oracle:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         plan = self._plan
         cases = nnUNetDatasetBlosc2(str(plan.folder / f"SPDPlans_{plan.configuration}"), [volume.case])
         _, mask, _, _ = cases.load_case(volume.case)

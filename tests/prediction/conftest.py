@@ -10,7 +10,15 @@ import pytest
 
 from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
-from spd_bench.prediction.volume import Prediction, PromptedVolume, VolumePredictor, slice_points, volume_slices
+from spd_bench.prediction.volume import (
+    MASK_ONLY,
+    ExtraOutputs,
+    Prediction,
+    PromptedVolume,
+    VolumePredictor,
+    slice_points,
+    volume_slices,
+)
 
 TINY = "Dataset901_Tiny"
 
@@ -21,7 +29,7 @@ class BrightPixels:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         slices = volume_slices(volume, self._plan)
         assert slices.shape[1:] == (3, self._plan.resolution, self._plan.resolution)
         mask = masks_on_own_grid(slices[:, 0], shape=volume.geometry.shape, transpose=self._plan.transpose)
@@ -35,7 +43,7 @@ class PointCounter:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         counts = [len(points) for points in slice_points(volume, self._plan)]
         mask = np.zeros(volume.geometry.shape, np.uint8)
         mask[np.flatnonzero(counts)] = 1

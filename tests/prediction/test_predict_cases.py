@@ -15,8 +15,10 @@ from spd_bench.planning.grid import masks_on_own_grid
 from spd_bench.planning.plan import Plan
 from spd_bench.planning.prepare import plan_and_preprocess
 from spd_bench.planning.settings import PlanSettings
-from spd_bench.prediction.folder import CaseFiles, ExtraOutputs, find_cases, predict_cases
+from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.prediction.volume import (
+    MASK_ONLY,
+    ExtraOutputs,
     Prediction,
     PromptedVolume,
     VolumePredictor,
@@ -64,22 +66,22 @@ def test_predictions_find_their_target_without_any_label_on_disk(
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        (None, []),
+        (MASK_ONLY, []),
         (ExtraOutputs(saliency=True), ["saliency/case_0.nii.gz", "saliency/case_1.nii.gz"]),
         (ExtraOutputs(prompts=True), ["prompts/case_0.mrk.json", "prompts/case_1.mrk.json"]),
     ],
 )
 def test_extra_outputs_are_written_where_asked_for(
-    bright_pixels: VolumePredictor, images: Path, tmp_path: Path, extra: ExtraOutputs | None, expected: list[str]
+    bright_pixels: VolumePredictor, images: Path, tmp_path: Path, extra: ExtraOutputs, expected: list[str]
 ) -> None:
     output = tmp_path / "out"
     predict_cases(_cases(images), bright_pixels, output=output, file_ending=".nii.gz", extra=extra)
     assert _files(output) == sorted(["case_0.nii.gz", "case_1.nii.gz", *expected])
-    if extra is not None and extra.saliency:
+    if extra.saliency:
         saliency, geometry = read_volume(output / "saliency" / "case_0.nii.gz")
         assert set(np.unique(saliency)) == {0.0, 0.5}
         assert geometry.difference_to(read_geometry(images / "case_0_0000.nii.gz")) is None
-    if extra is not None and extra.prompts:
+    if extra.prompts:
         given = read_prompts(images.with_name("promptsTr") / "case_0.mrk.json")
         np.testing.assert_allclose(read_prompts(output / "prompts" / "case_0.mrk.json").positions, given.positions)
 
@@ -108,7 +110,7 @@ class Preprocessed:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
-    def predict(self, volume: PromptedVolume) -> Prediction:
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         folder = self._plan.folder / f"SPDPlans_{self._plan.configuration}"
         _, mask, _, _ = nnUNetDatasetBlosc2(str(folder), [volume.case]).load_case(volume.case)
         logits = np.asarray(mask[0]) * 20.0 - 10.0
