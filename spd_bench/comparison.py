@@ -18,6 +18,7 @@ from spd_bench.cells import Cell, Grid
 from spd_bench.comparison_results import CELL_RECORD, write_results
 from spd_bench.errors import InputError
 from spd_bench.evaluation import evaluate_folders, write_frame
+from spd_bench.evaluation.rules import DEFAULT_RULES
 from spd_bench.methods.fitting import ensure_fitted, expected_settings
 from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
@@ -104,7 +105,8 @@ def run_cell(cell: Cell, grid: Grid) -> None:
     )
     write_frame(folder / "slices.csv", scores.slices)
     write_frame(folder / "volumes.csv", scores.volumes)
-    write_json(marker, {**asdict(record), "seconds": seconds, "missing_predictions": missing})
+    added = {"seconds": seconds, "missing_predictions": missing, "scoring": DEFAULT_RULES.record()}
+    write_json(marker, {**asdict(record), **added})
 
 
 def predict_test_cases(cell: Cell, grid: Grid, *, output: Path) -> list[str]:

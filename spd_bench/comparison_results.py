@@ -12,6 +12,7 @@ from spd_bench.cells import Cell, Grid
 from spd_bench.datasets import DATASETS
 from spd_bench.evaluation import summarise, write_frame
 from spd_bench.evaluation.frames import read_frame
+from spd_bench.evaluation.significance import paired_comparisons
 from spd_bench.evaluation.tables import build_table, write_tables
 from spd_bench.methods.registry import METHODS
 from spd_bench.storage import read_json, write_json
@@ -38,13 +39,22 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
         ],
         ignore_index=True,
     )
-    frames = {"slices.csv": slices, "volumes.csv": volumes, "summary.csv": summary}
+    significance = pd.concat(
+        [
+            paired_comparisons(
+                slices[slices["dataset"] == name], volumes[volumes["dataset"] == name], patients=plan.patients
+            )
+            for name, plan in plans.items()
+        ],
+        ignore_index=True,
+    )
+    frames = {"slices.csv": slices, "volumes.csv": volumes, "summary.csv": summary, "significance.csv": significance}
     for name, frame in frames.items():
         write_frame(grid.output / name, frame)
     records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in cells]
     for cell, record in zip(cells, records, strict=True):
         write_json(grid.output / "runs" / f"{cell.name}.json", record)
-    tables = _write_tables(cells, grid, summary=summary, slices=slices, volumes=volumes, records=records)
+    tables = _write_tables(cells, grid, frames=frames, records=records)
     return summary, records, [*(grid.output / name for name in frames), *tables]
 
 
@@ -52,9 +62,7 @@ def _write_tables(
     cells: Sequence[Cell],
     grid: Grid,
     *,
-    summary: pd.DataFrame,
-    slices: pd.DataFrame,
-    volumes: pd.DataFrame,
+    frames: dict[str, pd.DataFrame],
     records: list[dict[str, Any]],
 ) -> list[Path]:
     names = {cell.plan.dataset for cell in cells}
@@ -73,9 +81,10 @@ def _write_tables(
     tables = [
         build_table(
             metric,
-            summary=summary,
-            slices=slices,
-            volumes=volumes,
+            summary=frames["summary.csv"],
+            slices=frames["slices.csv"],
+            volumes=frames["volumes.csv"],
+            significance=frames["significance.csv"],
             records=records,
             paper=paper[metric],
             notes=notes,

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -15,8 +16,14 @@ from spd_bench.cli.options import require_folder_name
 from spd_bench.errors import InputError
 from spd_bench.evaluation import FolderScores, evaluate_folders, summarise, write_frame
 from spd_bench.evaluation.case import CaseScores
+from spd_bench.evaluation.empty_policy import EMPTY_POLICIES
+from spd_bench.evaluation.lesions import MATCHING
 from spd_bench.evaluation.masks import find_volumes
-from spd_bench.storage import read_json
+from spd_bench.evaluation.rules import ScoringRules
+from spd_bench.evaluation.surface import HD95_CONVENTIONS
+from spd_bench.storage import read_json, write_json
+
+_RULES_FILE = "evaluation.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,12 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser(
         name="spd_evaluate",
-        description="Score predicted masks slice by slice and as volumes: slices.csv, volumes.csv and summary.csv.",
+        description="Score predicted masks slice by slice and as volumes: slices.csv, volumes.csv and summary.csv, "
+        "and the rules they were scored by in evaluation.json.",
         example="spd_evaluate --reference labelsTs --prediction predictions/spd -o scores --method spd",
     )
     parser.add_argument("--reference", type=Path, required=True, metavar="DIR", help="folder of reference label maps")
     parser.add_argument("--prediction", type=Path, required=True, metavar="DIR", help="folder of masks of 0 and 1")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the three files")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="folder for the files")
     parser.add_argument("--dataset", metavar="NAME", help="name in the files (default: the reference folder's)")
     parser.add_argument("--method", metavar="NAME", help="name in the files (default: the prediction folder's)")
     parser.add_argument("--fold", type=int, default=0, metavar="N", help="number in the files (default: 0)")
@@ -50,6 +58,19 @@ def _parser() -> argparse.ArgumentParser:
         choices=(0, 1, 2),
         help="axis of (z, y, x) along which slices lie (default: the one with the largest median spacing)",
     )
+    parser.add_argument(
+        "--empty-policy",
+        choices=tuple(EMPTY_POLICIES),
+        default="paper",
+        help="two empty masks score 1 (paper, default), or are left out of the mean (nnunet)",
+    )
+    parser.add_argument(
+        "--hd95",
+        choices=tuple(HD95_CONVENTIONS),
+        default="pooled",
+        help="95th percentile of both directions pooled, as medpy (pooled, default), or the larger of the two"
+        " directed ones, as MONAI (max)",
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="number of processes (default: 1)")
     return parser
 
@@ -63,16 +84,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         )
     require_folder_name(arguments.output)
     references = find_volumes(arguments.reference)
-    if references and references.keys().isdisjoint(find_volumes(arguments.prediction)):
-        raise InputError(
-            f"none of the {len(references)} references has a prediction of its name",
-            file=arguments.prediction,
-            remedy=f"name the predictions as the references, {next(iter(references.values())).name} and so on",
-        )
+    _require_predictions(arguments.prediction, references, reference_folder=arguments.reference)
 
     def progress(cases: Iterable[CaseScores]) -> Iterable[CaseScores]:
         return tqdm(cases, total=len(references), desc="evaluating", unit="volume", file=sys.stderr, delay=1)
 
+    rules = ScoringRules.named(empty_policy=arguments.empty_policy, hd95=arguments.hd95)
     scores = evaluate_folders(
         reference=arguments.reference,
         prediction=arguments.prediction,
@@ -81,6 +98,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         fold=arguments.fold,
         target_labels=arguments.target_labels,
         slice_axis=arguments.slice_axis,
+        rules=rules,
         jobs=arguments.jobs,
         progress=progress,
     )
@@ -89,9 +107,41 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     files = {"slices.csv": scores.slices, "volumes.csv": scores.volumes, "summary.csv": summary}
     for name, frame in files.items():
         write_frame(arguments.output / name, frame)
+    write_json(arguments.output / _RULES_FILE, _how_scored(scores, rules))
     _report_unmatched(scores)
     _show(summary, scores, patients)
-    print("written: " + ", ".join(str(arguments.output / name) for name in files))
+    for sentence in rules.statement():
+        print(sentence)
+    print("written: " + ", ".join(str(arguments.output / name) for name in (*files, _RULES_FILE)))
+
+
+def _require_predictions(folder: Path, references: dict[str, Path], *, reference_folder: Path) -> None:
+    predictions = find_volumes(folder)
+    if folder.resolve() == reference_folder.resolve():
+        raise InputError(
+            "one folder is given as both reference and prediction",
+            file=folder,
+            remedy="give --prediction the predicted masks",
+        )
+    if not predictions:
+        raise InputError("no masks to score", file=folder, remedy="give the folder that holds the predicted masks")
+    if references and references.keys().isdisjoint(predictions):
+        raise InputError(
+            f"none of the {len(references)} references has a prediction of its name",
+            file=folder,
+            remedy=f"name the predictions as the references, {next(iter(references.values())).name} and so on",
+        )
+
+
+def _how_scored(scores: FolderScores, rules: ScoringRules) -> dict[str, Any]:
+    """What the three tables of numbers cannot say of themselves."""
+    return {
+        **rules.record(),
+        "rules": [*rules.statement(), MATCHING],
+        "slice_axis": scores.slice_axis,
+        "missing_predictions": list(scores.missing),
+        "extra_predictions": list(scores.extra),
+    }
 
 
 def _patients_beside(reference: Path) -> dict[str, str]:

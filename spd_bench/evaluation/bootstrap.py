@@ -38,6 +38,28 @@ class BootstrapSettings:
 DEFAULT_SETTINGS = BootstrapSettings()
 
 
+def drawn_means(
+    sums: NDArray[np.float64], counts: NDArray[np.int64], settings: BootstrapSettings
+) -> NDArray[np.float64]:
+    """Pooled means of patients drawn with replacement, as many as there are.
+
+    Args:
+        sums: float array (patients, columns), as for :func:`bootstrap_intervals`.
+        counts: int array (patients, columns).
+        settings: draws and seed; the same patients are drawn for every column.
+
+    Returns:
+        Float array (resamples, columns), NaN where no drawn patient has a value.
+    """
+    patients = len(sums)
+    rng = np.random.default_rng(settings.seed)
+    draws = rng.multinomial(patients, np.full(patients, 1 / patients), size=settings.resamples)
+    # Products of floats are a library's, those of integers a loop.
+    drawn = draws.astype(np.float64)
+    drawn_counts = drawn @ counts
+    return np.asarray((drawn @ sums) / np.where(drawn_counts == 0, np.nan, drawn_counts))
+
+
 def bootstrap_intervals(
     sums: NDArray[np.float64], counts: NDArray[np.int64], settings: BootstrapSettings
 ) -> NDArray[np.float64]:
@@ -52,15 +74,11 @@ def bootstrap_intervals(
         Float array (metrics, 2) of lower and upper bounds. NaN where fewer than two patients have a value:
         one patient says nothing about others. Draws in which no patient has a value are left out.
     """
-    patients = len(sums)
     bounds = np.full((sums.shape[1], 2), np.nan)
     enough = np.count_nonzero(counts, axis=0) >= 2
     if not enough.any():
         return bounds
-    rng = np.random.default_rng(settings.seed)
-    draws = rng.multinomial(patients, np.full(patients, 1 / patients), size=settings.resamples)
-    drawn_counts = draws @ counts[:, enough]
-    means = (draws @ sums[:, enough]) / np.where(drawn_counts == 0, np.nan, drawn_counts)
+    means = drawn_means(sums[:, enough], counts[:, enough], settings)
     tail = (1 - settings.confidence) / 2
     bounds[enough] = np.nanquantile(means, [tail, 1 - tail], axis=0).T
     return bounds

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spd_bench.evaluation.lesions import lesion_scores
 from spd_bench.evaluation.overlap import dice_score, iou_score
+from spd_bench.evaluation.rules import DEFAULT_RULES, ScoringRules
 from spd_bench.evaluation.surface import SurfaceScores, surface_scores
+from spd_bench.evaluation.volume_surface import volume_surface_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,7 @@ def evaluate_case(
     key: CaseKey,
     spacing: Sequence[float],
     slice_axis: int = 0,
+    rules: ScoringRules = DEFAULT_RULES,
 ) -> CaseScores:
     """Score a predicted mask against its reference, slice by slice and as a volume.
 
@@ -52,9 +56,11 @@ def evaluate_case(
         key: which prediction this is.
         spacing: voxel size in mm along (z, y, x), :attr:`VolumeGeometry.spacing`.
         slice_axis: axis along which the slices lie, 0, 1 or 2.
+        rules: empty policy and HD95 convention.
 
     Returns:
-        The rows of the case. ``average_dice`` of the volume is the mean Dice of all its slices, empty ones included.
+        The rows of the case. ``average_dice`` of the volume is the mean Dice of all its slices that have one; empty
+        slices are among them under the paper's rule.
 
     Raises:
         ValueError: shapes differ, or ``slice_axis`` is not an axis of the volume.
@@ -70,14 +76,22 @@ def evaluate_case(
         "prediction": np.count_nonzero(prediction, axis=(1, 2)),
         "overlap": np.count_nonzero(reference & prediction, axis=(1, 2)),
     }
-    surfaces = [surface_scores(mine, theirs, in_plane) for mine, theirs in zip(reference, prediction, strict=True)]
-    return CaseScores(slices=_slice_rows(key, counts, surfaces), volume=_volume_row(key, counts))
+    surfaces = [
+        surface_scores(mine, theirs, in_plane, hd95=rules.hd95)
+        for mine, theirs in zip(reference, prediction, strict=True)
+    ]
+    volume = {
+        **_volume_row(key, counts, rules),
+        **volume_surface_scores(reference, prediction, (spacing[slice_axis], *in_plane), rules=rules),
+        **lesion_scores(reference, prediction, rules.empty)._asdict(),
+    }
+    return CaseScores(slices=_slice_rows(key, counts, surfaces, rules), volume=volume)
 
 
 def _slice_rows(
-    key: CaseKey, counts: dict[str, NDArray[np.intp]], surfaces: Sequence[SurfaceScores]
+    key: CaseKey, counts: dict[str, NDArray[np.intp]], surfaces: Sequence[SurfaceScores], rules: ScoringRules
 ) -> tuple[dict[str, Any], ...]:
-    dice, iou = dice_score(**counts), iou_score(**counts)
+    dice, iou = dice_score(**counts, policy=rules.empty), iou_score(**counts, policy=rules.empty)
     return tuple(
         {
             **asdict(key),
@@ -92,12 +106,14 @@ def _slice_rows(
     )
 
 
-def _volume_row(key: CaseKey, counts: dict[str, NDArray[np.intp]]) -> dict[str, Any]:
+def _volume_row(key: CaseKey, counts: dict[str, NDArray[np.intp]], rules: ScoringRules) -> dict[str, Any]:
     totals = {name: count.sum() for name, count in counts.items()}
+    dice = dice_score(**counts, policy=rules.empty)
+    scored = dice[~np.isnan(dice)]
     return {
         **asdict(key),
-        "volumetric_dice": float(dice_score(**totals)),
-        "average_dice": float(dice_score(**counts).mean()),
+        "volumetric_dice": float(dice_score(**totals, policy=rules.empty)),
+        "average_dice": float(scored.mean()) if scored.size else np.nan,
         "slices": len(counts["reference"]),
         "foreground_slices": int(np.count_nonzero(counts["reference"])),
     }

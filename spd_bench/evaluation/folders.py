@@ -16,6 +16,7 @@ from spd_bench.errors import InputError
 from spd_bench.evaluation.case import CaseKey, CaseScores, evaluate_case
 from spd_bench.evaluation.frames import SLICE_COLUMNS, VOLUME_COLUMNS
 from spd_bench.evaluation.masks import find_volumes, read_predicted_mask, read_reference_mask
+from spd_bench.evaluation.rules import DEFAULT_RULES, ScoringRules
 from spd_bench.raw.volumes import read_geometry
 
 CasePaths = tuple[CaseKey, Path, Path | None]
@@ -50,6 +51,7 @@ def evaluate_folders(
     cases: Collection[str] | None = None,
     target_labels: Sequence[int] = (),
     slice_axis: int | None = None,
+    rules: ScoringRules = DEFAULT_RULES,
     jobs: int = 1,
     progress: Callable[[Iterable[CaseScores]], Iterable[CaseScores]] = iter,
 ) -> FolderScores:
@@ -64,6 +66,7 @@ def evaluate_folders(
         cases: the cases to score where the folder holds more (one fold of ``labelsTr``); None means all of them.
         target_labels: labels that make up the target; none given means every label above 0.
         slice_axis: axis (of z, y, x) along which slices lie; None takes :func:`default_slice_axis`.
+        rules: empty policy and HD95 convention.
         jobs: number of processes; 1 works in this process, more need the ``__main__`` guard in a script.
         progress: wraps the iterator over finished cases, for a progress bar that knows the total.
 
@@ -85,7 +88,7 @@ def evaluate_folders(
         (CaseKey(dataset=dataset, method=method, fold=fold, case=case), references[case], predictions.get(case))
         for case in wanted
     ]
-    score = partial(_score_files, target_labels=tuple(target_labels), slice_axis=axis)
+    score = partial(_score_files, target_labels=tuple(target_labels), slice_axis=axis, rules=rules)
     scores = list(progress(_map(score, work, jobs)))
     return FolderScores(
         slices=pd.DataFrame([row for case in scores for row in case.slices], columns=list(SLICE_COLUMNS)),
@@ -116,11 +119,13 @@ def _wanted_cases(references: dict[str, Path], cases: Collection[str] | None, fo
     return sorted(set(cases))
 
 
-def _score_files(paths: CasePaths, *, target_labels: tuple[int, ...], slice_axis: int) -> CaseScores:
+def _score_files(
+    paths: CasePaths, *, target_labels: tuple[int, ...], slice_axis: int, rules: ScoringRules
+) -> CaseScores:
     key, reference, prediction = paths
     target, geometry = read_reference_mask(reference, target_labels)
     mask = np.zeros_like(target) if prediction is None else read_predicted_mask(prediction, geometry)
-    return evaluate_case(target, mask, key=key, spacing=geometry.spacing, slice_axis=slice_axis)
+    return evaluate_case(target, mask, key=key, spacing=geometry.spacing, slice_axis=slice_axis, rules=rules)
 
 
 def _map(score: Callable[[CasePaths], CaseScores], work: list[CasePaths], jobs: int) -> Iterator[CaseScores]:

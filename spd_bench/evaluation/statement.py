@@ -13,14 +13,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-RULE = (
-    "Two empty masks score 1, exactly one empty mask scores 0, slices and volumes alike;"
-    " a missing prediction is an empty mask."
-)
-IDENTITY = (
-    "f is the share of slices with target. Average Dice = (1 - f) x specificity + f x foreground-slice Dice,"
-    " where specificity is the share of empty slices left empty."
-)
+from spd_bench.evaluation.rules import DEFAULT_RULES, ScoringRules
+
 NOT_RECORDED = "not recorded"
 _HASH_DIGITS = 12
 
@@ -35,19 +29,25 @@ class Line(NamedTuple):
 Statement = tuple[Line, ...]
 
 
-def state_runs(described: pd.DataFrame, records: Sequence[Mapping[str, Any]], notes: Sequence[str] = ()) -> Statement:
+def state_runs(
+    described: pd.DataFrame,
+    records: Sequence[Mapping[str, Any]],
+    notes: Sequence[str] = (),
+    rules: ScoringRules = DEFAULT_RULES,
+) -> Statement:
     """State for every dataset and method what its Dice stands on.
 
     Args:
         described: frame of :func:`spd_bench.evaluation.summary.describe_runs`.
         records: run records, one per dataset, method and fold.
         notes: sentences to add at the end.
+        rules: that the scores were made by.
 
     Returns:
         The rules, then a line per dataset with a line per method under it, then the notes. Where methods were scored
         on different slices, each method's line says on which, and the dataset's line says that they differ.
     """
-    lines = [Line(0, RULE), Line(0, IDENTITY)]
+    lines = [Line(0, sentence) for sentence in rules.statement()]
     for dataset in dict.fromkeys(described.index.get_level_values("dataset")):
         of_dataset = described.loc[dataset]
         scored_on = {method: _scored_on(facts) for method, facts in of_dataset.iterrows()}

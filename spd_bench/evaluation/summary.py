@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from spd_bench.evaluation.bootstrap import DEFAULT_SETTINGS, BootstrapSettings, bootstrap_intervals
-from spd_bench.evaluation.frames import SUMMARY_COLUMNS
-
-METRICS = ("average_dice", "volumetric_dice", "foreground_dice", "average_iou", "hd95_mm", "asd_mm")
+from spd_bench.evaluation.frames import SUMMARY_COLUMNS, require_one_row_each
+from spd_bench.evaluation.metrics import METRICS
+from spd_bench.evaluation.patients import patient_of
 
 
 def summarise(
@@ -32,15 +32,24 @@ def summarise(
 
     Returns:
         Frame with the columns of ``summary.csv``: ``mean`` over ``n`` slices (``average_*``, ``foreground_dice``,
-        ``hd95_mm``, ``asd_mm``) or volumes (``volumetric_dice``), NaN left out; ``std`` of the same values with
-        n - 1; ``ci_low`` and ``ci_high`` from the bootstrap over patients. Dice and IoU in 0..1, distances in mm.
+        ``hd95_mm``, ``asd_mm``) or volumes (all others), NaN left out; ``std`` of the same values with n - 1;
+        ``ci_low`` and ``ci_high`` from the bootstrap over patients. Distances in mm, all else in 0..1. A metric whose
+        column the frames lack has no row.
+
+    Raises:
+        InputError: a slice or volume has two rows, as two methods of one name have.
     """
+    for frame in (slices, volumes):
+        require_one_row_each(frame)
     rows: list[dict[str, Any]] = []
     for (dataset, method), group in slices.groupby(["dataset", "method"], sort=False):
         chosen = (volumes["dataset"] == dataset) & (volumes["method"] == method)
-        values = _metric_values(group, volumes[chosen])
-        values["patient"] = values["case"].map(lambda case: (patients or {}).get(case, case))
-        rows.extend({"dataset": dataset, "method": method, **row} for row in _summary_rows(values, settings))
+        parts = {name: metric.values(group, volumes[chosen]) for name, metric in METRICS.items()}
+        present = {name: part[["case", "value"]] for name, part in parts.items() if part is not None}
+        values = pd.concat(present, names=["metric"]).reset_index("metric")
+        values["patient"] = patient_of(values["case"], patients)
+        found = _summary_rows(values, list(present), settings)
+        rows.extend({"dataset": dataset, "method": method, **row} for row in found)
     return pd.DataFrame(rows, columns=list(SUMMARY_COLUMNS))
 
 
@@ -80,26 +89,7 @@ def describe_runs(
     return described
 
 
-def _metric_values(slices: pd.DataFrame, volumes: pd.DataFrame) -> pd.DataFrame:
-    """The values that each metric's mean stands on, long: metric, case, value."""
-    foreground = slices[slices["reference_pixels"] > 0]
-    sources = {
-        "average_dice": (slices, "dice"),
-        "volumetric_dice": (volumes, "volumetric_dice"),
-        "foreground_dice": (foreground, "dice"),
-        "average_iou": (slices, "iou"),
-        "hd95_mm": (slices, "hd95_mm"),
-        "asd_mm": (slices, "asd_mm"),
-    }
-    parts = [
-        pd.DataFrame({"metric": metric, "case": frame["case"], "value": frame[column]})
-        for metric, (frame, column) in sources.items()
-    ]
-    return pd.concat(parts, ignore_index=True).dropna(subset="value")
-
-
-def _summary_rows(values: pd.DataFrame, settings: BootstrapSettings) -> list[dict[str, Any]]:
-    metrics = list(METRICS)
+def _summary_rows(values: pd.DataFrame, metrics: list[str], settings: BootstrapSettings) -> list[dict[str, Any]]:
     overall = values.groupby("metric")["value"].agg(["mean", "std", "count"]).reindex(metrics)
     by_patient = values.groupby(["patient", "metric"])["value"]
     sums = by_patient.sum().unstack().reindex(columns=metrics).fillna(0).to_numpy(dtype=np.float64)

@@ -17,16 +17,18 @@ _LATEX = str.maketrans(
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
+        "†": r"$\dagger$",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     }
 )
 
 
 class Cell(NamedTuple):
-    """The text of a number and whether it is the best of its row."""
+    """The text of a number, whether it is the best of its row, and the marks of significance behind it."""
 
     text: str
     best: bool = False
+    mark: str = ""
 
 
 class Row(NamedTuple):
@@ -56,17 +58,26 @@ class PrintedTable:
     statement: Statement
 
 
-def print_row(labels: tuple[str, ...], values: Sequence[float], lead: float) -> Row:
-    """Print numbers with two decimals, NaN as "-"; all that print like the best are best, if there are two numbers."""
+def print_row(labels: tuple[str, ...], values: Sequence[float], lead: float, marks: Sequence[str] = ()) -> Row:
+    """Print numbers with two decimals, NaN as "-"; all that print like the best are best, if there are two numbers.
+
+    Args:
+        labels: what the row is about.
+        values: its numbers.
+        lead: its last number, printed with a sign.
+        marks: what to put behind each number; none given means nothing.
+    """
     texts = [NO_NUMBER if math.isnan(value) else f"{value:.2f}" for value in values]
     numbers = [float(text) for text in texts if text != NO_NUMBER]
     best = f"{max(numbers):.2f}" if len(numbers) > 1 else None
-    cells = tuple(Cell(text, best=text == best) for text in texts)
+    cells = tuple(
+        Cell(text, best=text == best, mark=mark) for text, mark in zip(texts, marks or [""] * len(texts), strict=True)
+    )
     return Row(labels, cells, NO_NUMBER if math.isnan(lead) else f"{lead:+.2f}")
 
 
 def to_csv(table: PrintedTable) -> str:
-    """CSV of the numbers alone; the statement would not be CSV and stands in the other two formats."""
+    """CSV of the numbers alone; marks and statement would not be CSV and stand in the other two formats."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(table.header)
@@ -78,10 +89,7 @@ def to_markdown(table: PrintedTable) -> str:
     """GitHub's Markdown, the best in bold, the statement as a nested list."""
     labels = len(table.rows[0].labels) if table.rows else 2
     rule = ["---"] * labels + ["---:"] * (len(table.header) - labels)
-    body = [
-        [*row.labels, *(f"**{cell.text}**" if cell.best else cell.text for cell in row.cells), row.lead]
-        for row in table.rows
-    ]
+    body = [[*row.labels, *map(_markdown_cell, row.cells), row.lead] for row in table.rows]
     lines = [
         "| " + " | ".join(text.replace("|", r"\|") for text in line) + " |" for line in [table.header, rule, *body]
     ]
@@ -95,7 +103,7 @@ def to_latex(table: PrintedTable) -> str:
     body = [
         [
             *map(_escape, row.labels),
-            *(rf"\textbf{{{cell.text}}}" if cell.best else cell.text for cell in row.cells),
+            *map(_latex_cell, row.cells),
             row.lead,
         ]
         for row in table.rows
@@ -120,6 +128,15 @@ def to_latex(table: PrintedTable) -> str:
             "",
         ]
     )
+
+
+def _markdown_cell(cell: Cell) -> str:
+    return (f"**{cell.text}**" if cell.best else cell.text) + cell.mark.replace("*", r"\*")
+
+
+def _latex_cell(cell: Cell) -> str:
+    number = rf"\textbf{{{cell.text}}}" if cell.best else cell.text
+    return number + (rf"\textsuperscript{{{_escape(cell.mark)}}}" if cell.mark else "")
 
 
 def _escape(text: str) -> str:

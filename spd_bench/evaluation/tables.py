@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from spd_bench.evaluation.rules import DEFAULT_RULES, ScoringRules
+from spd_bench.evaluation.stars import EXPLANATIONS, stars
 from spd_bench.evaluation.statement import Statement, state_runs
 from spd_bench.evaluation.summary import describe_runs
 from spd_bench.evaluation.table_formats import FORMATS, PrintedTable, print_row
@@ -34,6 +36,7 @@ class DiceTable:
         lead: the lead of ``leader`` over the best other method in points, indexed as ``cells``; NaN where undefined.
         leader: the method whose lead it is.
         statement: what the table stands on.
+        marks: (dataset, method) -> marks of significance behind our number.
     """
 
     metric: str
@@ -41,6 +44,7 @@ class DiceTable:
     lead: pd.Series[float]
     leader: str
     statement: Statement
+    marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def build_table(
@@ -53,6 +57,8 @@ def build_table(
     paper: PaperNumbers | None = None,
     leader: str = "spd",
     notes: Sequence[str] = (),
+    significance: pd.DataFrame | None = None,
+    rules: ScoringRules = DEFAULT_RULES,
 ) -> DiceTable:
     """Build the table of one metric from frames and run records alone.
 
@@ -66,6 +72,8 @@ def build_table(
             only the paper has get a column too, so that its lead can be followed.
         leader: the method whose lead over the best other is shown; it gets the last column.
         notes: sentences to add to the statement (errata, "measured on phantoms").
+        significance: rows of ``significance.csv``, for the marks of :mod:`spd_bench.evaluation.stars`.
+        rules: that the scores were made by.
 
     Raises:
         ValueError: there is no table of that metric.
@@ -74,9 +82,16 @@ def build_table(
         msg = f"no table of {metric!r}, only of {sorted(TITLES)}"
         raise ValueError(msg)
     cells = _cells(summary[summary["metric"] == metric], paper or {}, leader)
-    statement = state_runs(describe_runs(slices, volumes, missing=_missing(records)), records, notes)
+    marks = {} if significance is None or significance.empty else _marks(significance, metric)
+    notes = [*notes, *([] if significance is None or significance.empty else EXPLANATIONS.values())]
+    statement = state_runs(describe_runs(slices, volumes, missing=_missing(records)), records, notes, rules)
     return DiceTable(
-        metric=metric, cells=cells, lead=_lead_over_others(cells, leader), leader=leader, statement=statement
+        metric=metric,
+        cells=cells,
+        lead=_lead_over_others(cells, leader),
+        leader=leader,
+        statement=statement,
+        marks=marks,
     )
 
 
@@ -95,7 +110,7 @@ def print_table(table: DiceTable, titles: Mapping[str, str] | None = None) -> Pr
         title=TITLES[table.metric],
         header=("dataset", "source", *shown, f"{leader} - best other"),
         rows=tuple(
-            print_row(labels, values, lead)
+            print_row(labels, values, lead, _row_marks(table, labels))
             for labels, values, lead in zip(
                 table.cells.index.to_list(), table.cells.to_numpy().tolist(), table.lead.tolist(), strict=True
             )
@@ -130,6 +145,16 @@ def _cells(summary: pd.DataFrame, paper: PaperNumbers, leader: str) -> pd.DataFr
             rows[dataset, PAPER] = [of_paper[dataset].get(method, np.nan) for method in methods]
     index = pd.MultiIndex.from_tuples(rows, names=["dataset", "source"]) if rows else None
     return pd.DataFrame(list(rows.values()), index=index, columns=methods, dtype=float)
+
+
+def _marks(significance: pd.DataFrame, metric: str) -> dict[tuple[str, str], str]:
+    earned = stars(significance)
+    return {(dataset, method): mark for (dataset, of, method), mark in earned.items() if of == metric}
+
+
+def _row_marks(table: DiceTable, labels: tuple[str, str]) -> list[str]:
+    dataset, source = labels
+    return [table.marks.get((dataset, str(name)), "") if source == OURS else "" for name in table.cells.columns]
 
 
 def _lead_over_others(cells: pd.DataFrame, leader: str) -> pd.Series[float]:

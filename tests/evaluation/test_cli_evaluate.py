@@ -45,15 +45,18 @@ def _assert_refused(data: Path, capsys: pytest.CaptureFixture[str], fault: str, 
     assert not (data / "out").exists()
 
 
-def test_the_three_files_and_a_summary_are_written(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_frames_their_rules_and_a_summary_are_written(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run(data, "--dataset", "TI", "--method", "unet", "--fold", "2") == 0
-    assert sorted(path.name for path in (data / "out").iterdir()) == ["slices.csv", "summary.csv", "volumes.csv"]
+    names = ["evaluation.json", "slices.csv", "summary.csv", "volumes.csv"]
+    assert sorted(path.name for path in (data / "out").iterdir()) == names
     expected = [dc(_mask(number + 10), _mask(number)) for number in range(3)]
     np.testing.assert_allclose(_rows(data, "volumes.csv")["volumetric_dice"], expected, atol=1e-12)
     summary = _rows(data, "summary.csv")
     assert ",".join(summary.columns) == "dataset,method,metric,mean,std,ci_low,ci_high,n"
     assert summary["metric"].tolist() == [
-        *("average_dice", "volumetric_dice", "foreground_dice", "average_iou", "hd95_mm", "asd_mm")
+        *("average_dice", "volumetric_dice", "foreground_dice", "average_iou", "hd95_mm", "asd_mm"),
+        *("volumetric_hd95_mm", "volumetric_asd_mm", "nsd_1mm", "nsd_2mm"),
+        *("lesion_recall", "lesion_precision", "lesion_f1"),
     ]
     assert summary.set_index("metric").loc["volumetric_dice", "mean"] == pytest.approx(np.mean(expected))
     assert set(_rows(data, "slices.csv")[["dataset", "method", "fold"]].itertuples(index=False, name=None)) == {
@@ -63,6 +66,53 @@ def test_the_three_files_and_a_summary_are_written(data: Path, capsys: pytest.Ca
     assert "TI, unet: 3 volumes of 3 patients, 12 slices along axis 0" in out
     assert f"{np.mean(expected):.4f}" in out
     assert str(data / "out" / "summary.csv") in out
+
+
+def test_hd95_convention_is_applied_and_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run(data) == 0
+    pooled, out = _rows(data, "volumes.csv"), capsys.readouterr().out
+    assert "both directed sets of surface distances pooled (medpy's convention)" in out
+    assert _run(data, "--hd95", "max") == 0
+    larger = _rows(data, "volumes.csv")
+    assert (larger["volumetric_hd95_mm"] >= pooled["volumetric_hd95_mm"]).all()
+    assert not larger["volumetric_hd95_mm"].equals(pooled["volumetric_hd95_mm"])
+    assert larger["volumetric_asd_mm"].equals(pooled["volumetric_asd_mm"])
+    assert "larger of the 95th percentiles" in capsys.readouterr().out
+    assert json.loads((data / "out" / "evaluation.json").read_text())["hd95"] == "max"
+
+
+def test_nnunet_policy_leaves_empty_slices_out_and_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("labelsTs", "spd"):
+        masks = [_mask(number) for number in range(3)]
+        for mask, case in zip(masks, "abc", strict=True):
+            mask[0] = 0
+            write_volume(data / folder / f"{case}.nii.gz", mask, GEOMETRY)
+    write_volume(data / "spd" / "a.nii.gz", np.zeros(GEOMETRY.shape, np.uint8), GEOMETRY)
+    expected = {"paper": ((1 + 0 + 0 + 0) + 4 + 4, 12), "nnunet": ((0 + 0 + 0) + 3 + 3, 9)}
+    for policy, (total, count) in expected.items():
+        assert _run(data, "--empty-policy", policy) == 0
+        average = _rows(data, "summary.csv").set_index("metric").loc["average_dice"]
+        assert (average["mean"], average["n"]) == (pytest.approx(total / count), count)
+        assert json.loads((data / "out" / "evaluation.json").read_text())["empty_policy"] == policy
+    assert "nnU-Net's rule for empty masks" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [("--hd95", "mean"), ("--empty-policy", "skip")])
+def test_unknown_conventions_are_refused(data: Path, more: tuple[str, ...]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _run(data, *more)
+    assert ended.value.code == 2
+
+
+def test_an_empty_folder_of_predictions_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (data / "spd").iterdir():
+        path.unlink()
+    (data / "spd" / "readme.txt").write_text("no mask")
+    _assert_refused(data, capsys, "no masks to score, in " + str(data / "spd"))
+
+
+def test_references_are_not_scored_against_themselves(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _assert_refused(data, capsys, "one folder is given as both", "--prediction", str(data / "labelsTs"))
 
 
 def test_names_default_to_the_folders(data: Path) -> None:
@@ -76,6 +126,8 @@ def test_missing_and_extra_predictions_are_named_on_stderr(data: Path, capsys: p
     err = capsys.readouterr().err
     assert "1 missing predictions, scored as empty masks: b" in err
     assert "1 predictions without a reference, not scored: q" in err
+    rules = json.loads((data / "out" / "evaluation.json").read_text())
+    assert (rules["missing_predictions"], rules["extra_predictions"]) == (["b"], ["q"])
     assert _rows(data, "volumes.csv").set_index("case").loc["b", "volumetric_dice"] == 0
 
 

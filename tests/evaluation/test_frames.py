@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from spd_bench.errors import InputError
-from spd_bench.evaluation.frames import SLICE_COLUMNS, read_frame, write_frame
+from spd_bench.evaluation.frames import SLICE_COLUMNS, VOLUME_COLUMNS, read_frame, write_frame
 
 
 def _slices() -> pd.DataFrame:
@@ -22,6 +22,20 @@ def test_frame_survives_the_file_bit_by_bit(tmp_path: Path) -> None:
     write_frame(tmp_path / "slices.csv", _slices())
     pd.testing.assert_frame_equal(read_frame(tmp_path / "slices.csv"), _slices(), check_exact=True, check_dtype=False)
     assert read_frame(tmp_path / "slices.csv")["case"].tolist() == ["007", "null"]
+
+
+def test_volumes_of_an_older_file_stand_beside_newer_ones(tmp_path: Path) -> None:
+    new = pd.DataFrame([("TI", "spd", 0, "a", *[0.5] * 8, 3, 2, *[0.5] * 3)], columns=list(VOLUME_COLUMNS))
+    new = new.astype({"slices": int, "foreground_slices": int})
+    for folder, frame in (("new", new), ("old", new[list(VOLUME_COLUMNS[:8])])):
+        write_frame(tmp_path / folder / "volumes.csv", frame)
+    both = pd.concat([read_frame(tmp_path / name / "volumes.csv") for name in ("old", "new")])
+    write_frame(tmp_path / "volumes.csv", both)
+    assert (tmp_path / "volumes.csv").read_text().splitlines()[1:] == [
+        "TI,spd,0,a,0.5,0.5,0,0,,,,,,,,,",
+        "TI,spd,0,a,0.5,0.5,0,0,0.5,0.5,0.5,0.5,3,2,0.5,0.5,0.5",
+    ]
+    assert read_frame(tmp_path / "volumes.csv")["reference_lesions"].tolist() == [pd.NA, 3]
 
 
 def test_wrong_columns_are_not_written(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from spd_bench.errors import InputError
 from spd_bench.evaluation.bootstrap import BootstrapSettings
 from spd_bench.evaluation.case import CaseKey, evaluate_case
-from spd_bench.evaluation.frames import SUMMARY_COLUMNS
+from spd_bench.evaluation.frames import SUMMARY_COLUMNS, VOLUME_COLUMNS
 from spd_bench.evaluation.summary import METRICS, describe_runs, summarise
 
 RUNS = (("TI", "spd"), ("TI", "unet"), ("SCAR", "spd"))
@@ -31,11 +32,14 @@ def frames() -> Frames:
     return slices, pd.DataFrame([score.volume for score in scores])
 
 
+OF_VOLUMES = ("volumetric_", "nsd_", "lesion_")
+
+
 def _values(frames: Frames, dataset: str, method: str, metric: str) -> list[float]:
     """The values of a metric, gathered row by row."""
     column = {"average_dice": "dice", "foreground_dice": "dice", "average_iou": "iou"}.get(metric, metric)
     gathered = []
-    for row in frames[metric == "volumetric_dice"].to_dict("records"):
+    for row in frames[metric.startswith(OF_VOLUMES)].to_dict("records"):
         if (row["dataset"], row["method"]) != (dataset, method) or np.isnan(row[column]):
             continue
         if metric == "foreground_dice" and row["reference_pixels"] == 0:
@@ -54,6 +58,24 @@ def test_summary_equals_a_loop_over_the_rows(frames: Frames) -> None:
         assert row["mean"] == pytest.approx(np.mean(values), abs=1e-12)
         assert row["std"] == pytest.approx(np.std(values, ddof=1), abs=1e-12)
         assert row["ci_low"] <= row["mean"] <= row["ci_high"]
+
+
+def test_frames_of_older_files_are_summarised_without_the_later_metrics(frames: Frames) -> None:
+    slices, volumes = frames
+    summary = summarise(slices, volumes[list(VOLUME_COLUMNS[:8])])
+    pd.testing.assert_frame_equal(
+        summary, summarise(*frames).query("metric in @summary.metric").reset_index(drop=True), check_exact=True
+    )
+    assert list(dict.fromkeys(summary["metric"])) == list(METRICS)[:6]
+
+
+def test_two_methods_with_one_name_are_refused(frames: Frames) -> None:
+    slices, volumes = frames
+    renamed = [frame.replace({"method": {"unet": "spd"}}) for frame in frames]
+    with pytest.raises(InputError, match="two rows of dataset TI, method spd, fold 0, case case_0, slice 0"):
+        summarise(*renamed)
+    with pytest.raises(InputError, match="two rows of dataset TI, method spd, fold 1, case case_3: "):
+        summarise(slices, pd.concat([volumes, volumes.iloc[[3]]]))
 
 
 def test_average_dice_is_specificity_on_empty_slices_and_dice_on_the_others(frames: Frames) -> None:

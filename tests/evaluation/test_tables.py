@@ -9,6 +9,8 @@ import pandas as pd
 import pytest
 
 from spd_bench.evaluation.frames import SLICE_COLUMNS, read_frame, write_frame
+from spd_bench.evaluation.rules import ScoringRules
+from spd_bench.evaluation.significance import paired_comparisons
 from spd_bench.evaluation.summary import summarise
 from spd_bench.evaluation.tables import DiceTable, build_table, print_table, write_tables
 
@@ -85,7 +87,8 @@ def test_markdown_marks_the_best_and_states_what_the_numbers_stand_on(tmp_path: 
         "| TI | paper | 28.64 | 39.08 | **46.42** | +7.34 |",
         "| SCAR | ours | 37.50 | - | - | - |",
     ]
-    assert lines[10:] == [
+    assert "HD95 is the 95th percentile of both directed sets of surface distances pooled" in lines[10]
+    assert lines[11:] == [
         "- TI: f = 0.5000, 2 volumes, 4 slices",
         "  - spd: foreground-slice Dice 55.00 %; specificity 100.00 %; missing predictions 1;"
         " weights sam_vit_b (sha256 0123456789ab); prompts sha256 0123456789ab (severity 1.0); images seen a run 1200;"
@@ -176,6 +179,27 @@ def test_tables_can_be_rebuilt_from_the_files(tmp_path: Path) -> None:
     read = {name: read_frame(tmp_path / f"{name}.csv") for name in frames}
     records = json.loads(json.dumps(RECORDS))
     assert print_table(_table(**read, records=records)) == print_table(_table())
+
+
+def test_marks_stand_behind_our_numbers_and_are_explained(tmp_path: Path) -> None:
+    better = [0.3 + 0.01 * number for number in range(12)]
+    frames = _frames({("TI", "spd"): [dice + 0.2 for dice in better], ("TI", "unet"): better})
+    significance = paired_comparisons(frames["slices"], frames["volumes"])
+    tables = [_table(metric, **frames, significance=significance) for metric in ("volumetric_dice", "average_dice")]
+    write_tables(tmp_path, tables)
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert r"| TI | ours | 35.50 | - | **55.50**\* | +20.00 |" in written["table_volumetric_dice.md"]
+    assert "| TI | paper | 28.64 | 39.08 | **46.42** | +7.34 |" in written["table_volumetric_dice.md"]
+    assert r"**77.75**\*† | +10.00 |" in written["table_average_dice.md"]
+    assert r"\textbf{77.75}\textsuperscript{*$\dagger$} & +10.00" in written["table_average_dice.tex"]
+    assert "TI,ours,35.50,-,55.50,+20.00" in written["table_volumetric_dice.csv"]
+    assert '- The mark "*": better than every other method' in written["table_volumetric_dice.md"]
+
+
+def test_the_rules_of_the_scores_are_stated() -> None:
+    texts = [line.text for line in _table(rules=ScoringRules.named(empty_policy="nnunet", hd95="max")).statement]
+    assert texts[0].startswith("nnU-Net's rule for empty masks")
+    assert texts[2].startswith("HD95 is the larger of")
 
 
 def test_unknown_metric_is_refused() -> None:
