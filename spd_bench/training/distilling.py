@@ -48,6 +48,17 @@ class DistilledPrompts:
     raw: PromptQuality
     distilled: PromptQuality
 
+    def quality_notes(self) -> dict[str, dict[str, float | None]]:
+        """Both qualities as plain JSON values."""
+        return {
+            name: {
+                "purity": quality.purity,
+                "coverage": quality.coverage,
+                "empty_slices_with_point": quality.prompted_empty_share,
+            }
+            for name, quality in (("raw", self.raw), ("distilled", self.distilled))
+        }
+
 
 def distill_cases(
     load: Callable[[str], SalientCase],

@@ -12,6 +12,7 @@ from spd_bench.models.spd import SPDModelSettings
 from spd_bench.training.prompted import EmptyPrompt
 
 Direction = Literal["next", "previous", "both"]
+EmbeddingStorage = Literal["disk", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,11 @@ class SPDSettings:
         stage_one_share: share of the epochs that Stage I gets.
         train_prompt_encoder: whether Stage II trains the prompt encoder; None: only from scratch, where a
             frozen one would be random.
+        embedding_cache: whether Stage II's slices are encoded once and kept on ``disk`` while it runs, each in a few
+            augmented views, or encoded whenever they are drawn (``none``), each time in a new augmentation.
+        cache_views: augmented views of each slice on disk.
+        cache_gb: what they may take at most, in 10^9 bytes; where the views do not fit there are fewer, and where
+            not even two fit there is no cache.
     """
 
     backbone: str = "vit_b"
@@ -53,6 +59,9 @@ class SPDSettings:
     psc_direction: Direction = "next"
     stage_one_share: float = 0.6
     train_prompt_encoder: bool | None = None
+    embedding_cache: EmbeddingStorage = "disk"
+    cache_views: int = 4
+    cache_gb: float = 20.0
 
     def __post_init__(self) -> None:
         checks = {
@@ -64,6 +73,9 @@ class SPDSettings:
             "stage_one_share must lie between 0 and 1": 0 < self.stage_one_share < 1,
             "lora_rank must be a whole number": isinstance(self.lora_rank, int),
             "train_prompt_encoder must be true, false or none": self.train_prompt_encoder in (True, False, None),
+            "embedding_cache must be 'disk' or 'none'": self.embedding_cache in ("disk", "none"),
+            "cache_views must be a whole number of at least 1": _is_count(self.cache_views) and self.cache_views >= 1,
+            "cache_gb must not be negative": self.cache_gb >= 0,
         }
         for message, holds in checks.items():
             if not holds:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,19 @@ from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.losses import LossSettings, pairwise_slice_consistency
 from spd_bench.models.inference import saliency_volume
-from spd_bench.models.prompt_quality import PromptQuality
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
+from spd_bench.storage import sha256_of_json
 from spd_bench.training.distilling import SalientCase, distill_cases
+from spd_bench.training.embedding_cache import EmbeddingCache, weights_digest
+from spd_bench.training.embedding_stage import SlicesToEmbed, embed_slices
+from spd_bench.training.embedding_windows import EmbeddedWindowDataset
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.prompted import prompted_logits
 from spd_bench.training.spd_settings import SPDSettings
@@ -35,6 +42,9 @@ class SPDTrainer(PromptTrainer):
     frozen encoder, and the prompts distilled from them serve from then on; augmentation turns images and
     points together. A slice that is left without a point predicts nothing (``empty_prompt: skip``) and is
     not drawn in training, as no gradient could come from it.
+
+    As the encoder is frozen by then, the slices that Stage II will draw are encoded once, in a few augmented views,
+    and kept on disk while it runs (``embedding_cache: disk``); a step then costs the mask decoder alone.
     """
 
     def __init__(
@@ -50,6 +60,7 @@ class SPDTrainer(PromptTrainer):
         self.check_epochs(self.num_epochs)
         self.stage = 1
         self.distilled: dict[str, Points] = {}
+        self.embedded: EmbeddedWindowDataset | None = None
 
     @staticmethod
     def check_epochs(epochs: int) -> None:
@@ -105,11 +116,17 @@ class SPDTrainer(PromptTrainer):
         if self.stage == 1:
             saliency: Tensor = self.network(batch.images)
             return saliency
-        with torch.no_grad():
-            embeddings = self.network.encode(batch.images)
+        embeddings = self.encode(batch.images) if batch.embeddings is None else batch.embeddings.float()
         return prompted_logits(
             batch, self.spd.empty_prompt, lambda chosen, points: self.network.decode(embeddings[list(chosen)], points)
         )
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Embeddings of images by the frozen encoder."""
+        with self.precision():
+            embeddings: Tensor = self.network.encode(images.to(self.device))
+        return embeddings
 
     def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
         """L_seg, in Stage II with 0.1 L_psc over neighbouring slices."""
@@ -148,11 +165,36 @@ class SPDTrainer(PromptTrainer):
             self._enter_stage_two()
 
     def get_dataloaders(self) -> tuple[BatchStream, BatchStream]:
-        """Streams of the running stage; Stage II distills its prompts first, also where a run is continued in it."""
+        """Streams of the running stage.
+
+        Stage II distills its prompts and encodes its slices first, also where a run is continued in it.
+        """
         self.read_cases()
         if self.stage == 2 and not self.distilled:
             self._distill()
+        if self.stage == 2 and self.embedded is None and self.spd.embedding_cache == "disk":
+            self.embedded = self._embed()
         return super().get_dataloaders()
+
+    def window_dataset(self, cases: list[str]) -> Dataset[WindowBatch]:
+        """In Stage II the encoded slices, where there are any."""
+        return super().window_dataset(cases) if self.embedded is None else self.embedded
+
+    def on_train_start(self) -> None:
+        """Remove what an earlier run left of embeddings that this one cannot use."""
+        if self.current_epoch < self.stage_one_epochs or self.spd.embedding_cache == "none":
+            shutil.rmtree(self.embedding_folder, ignore_errors=True)
+        super().on_train_start()
+
+    def on_train_end(self) -> None:
+        """Save the network; its embeddings have served."""
+        super().on_train_end()
+        shutil.rmtree(self.embedding_folder, ignore_errors=True)
+
+    @property
+    def embedding_folder(self) -> Path:
+        """Where the run keeps the embeddings of Stage II."""
+        return Path(self.output_folder, "embeddings")
 
     def _enter_stage_two(self) -> None:
         self.stage = 2
@@ -190,14 +232,54 @@ class SPDTrainer(PromptTrainer):
         self.distilled = found.points
         self.network.threshold.fill_(found.threshold)
         self.notes["threshold"] = {"tau": found.threshold, "chosen": self.spd.threshold is None}
-        self.notes["prompt_quality"] = {"raw": _shares(found.raw), "distilled": _shares(found.distilled)}
+        self.notes["prompt_quality"] = found.quality_notes()
         for name, shares in self.notes["prompt_quality"].items():
             self.print_to_log_file(f"{name} prompts on validation cases: {shares}")
 
+    def _embed(self) -> EmbeddedWindowDataset | None:
+        """Encode the slices that Stage II draws; None where they do not fit on the disk."""
+        cache = self._cache()
+        cache.remove_others()
+        training, validation = self.window_samplers()
+        self.network.eval()
+        choice, embedded = embed_slices(
+            SlicesToEmbed(
+                training=training,
+                validation=validation,
+                epochs=range(self.stage_one_epochs, self.num_epochs),
+                images=self.slices_of([*self.train_cases, *self.validation_cases]),
+                points=self.distilled,
+                settings=self.settings,
+                encode=self.encode,
+                workers=self.workers,
+            ),
+            cache,
+            views=self.spd.cache_views,
+            gigabytes=self.spd.cache_gb,
+            tell=self._tell,
+        )
+        self.notes["embedding_cache"] = choice.to_json()
+        return embedded
 
-def _shares(quality: PromptQuality) -> dict[str, float | None]:
-    return {
-        "purity": quality.purity,
-        "coverage": quality.coverage,
-        "empty_slices_with_point": quality.prompted_empty_share,
-    }
+    def _cache(self) -> EmbeddingCache:
+        """Embeddings under a key of all that decides them."""
+        sam = self.network.sam
+        decided_by = {
+            "encoder": weights_digest(sam.image_encoder),
+            "points": {case: [points.tolist() for points in slices] for case, slices in self.distilled.items()},
+            # Which costs memory and time alone, so that a run may be continued with another choice.
+            "training": replace(self.settings, gradient_checkpointing=False).to_json(),
+            "method": {name: value for name, value in self.spd.to_json().items() if name != "weights"},
+            "data": self.plans_manager.plans["spd_hashes"],
+        }
+        return EmbeddingCache(
+            self.embedding_folder,
+            key=sha256_of_json(decided_by),
+            embedding_shape=(sam.prompt_encoder.embed_dim, *sam.prompt_encoder.image_embedding_size),
+            resolution=self.network.resolution,
+        )
+
+    def _tell(self, line: str) -> None:
+        """One line on the console, above the progress bar, and in the log."""
+        tqdm.write(line, file=sys.stderr)
+        self.print_to_log_file(line)

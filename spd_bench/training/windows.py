@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from spd_bench.errors import InputError
 from spd_bench.planning.preprocessing import slice_index_folder
 from spd_bench.storage import read_json
-from spd_bench.training.augmentation import augment_slices, draw_augmentation
+from spd_bench.training.augmentation import Augmentation, augment_slices, draw_augmentation
 from spd_bench.training.settings import TrainingSettings
 
 Points = list[NDArray[np.int64]]
@@ -66,12 +66,25 @@ class WindowBatch:
         masks: (N, R, R), 0 or 1.
         points: for each of the N slices (N_i, 2) integer (x, y).
         pairs: (P, 2) indices of slices that are neighbours in their volume, lower slice first.
+        embeddings: (N, C, h, w) of slices that were encoded before, in half precision; ``images`` is then without
+            channels, (N, 0, R, R). None where the network is to encode the images.
     """
 
     images: Tensor
     masks: Tensor
     points: Points
     pairs: Tensor
+    embeddings: Tensor | None = None
+
+    def to(self, device: torch.device) -> WindowBatch:
+        """The batch on a device; points stay where they are."""
+        return WindowBatch(
+            images=self.images.to(device, non_blocking=True),
+            masks=self.masks.to(device, non_blocking=True),
+            points=self.points,
+            pairs=self.pairs.to(device, non_blocking=True),
+            embeddings=None if self.embeddings is None else self.embeddings.to(device, non_blocking=True),
+        )
 
 
 class WindowDataset(Dataset[WindowBatch]):
@@ -93,27 +106,39 @@ class WindowDataset(Dataset[WindowBatch]):
         self._settings = settings
 
     def __getitem__(self, window: Window) -> WindowBatch:
-        data, labels, _, _ = self._cases.load_case(window.case)
-        first, last = window.slices[0], window.slices[-1] + 1
-        images = torch.from_numpy(np.asarray(data[:, first:last])[self._channels]).transpose(0, 1).contiguous()
-        masks = torch.from_numpy(np.asarray(labels[0, first:last], dtype=np.float32))
-        points = [self._points[window.case][index] for index in window.slices]
-        if window.seed is not None:
-            augmentation = draw_augmentation(np.random.default_rng(window.seed), self._settings)
+        if window.seed is None:
+            return self.read(window.case, window.slices)
+        augmentation = draw_augmentation(np.random.default_rng(window.seed), self._settings)
+        return self.read(window.case, window.slices, augmentation)
+
+    def read(self, case: str, slices: Sequence[int], augmentation: Augmentation | None = None) -> WindowBatch:
+        """Slices of a case, given in rising order, as they are or all augmented alike."""
+        data, labels, _, _ = self._cases.load_case(case)
+        volume = np.concatenate([data[:, z : z + 1] for z in slices], axis=1)
+        images = torch.from_numpy(volume[self._channels]).transpose(0, 1).contiguous()
+        masks = torch.from_numpy(np.concatenate([labels[0, z : z + 1] for z in slices]).astype(np.float32))
+        points = [self._points[case][z] for z in slices]
+        if augmentation is not None:
             images, masks, points = augment_slices(images, masks, points, augmentation)
-        count = len(window.slices)
-        pairs = torch.stack([torch.arange(count - 1), torch.arange(1, count)], dim=1)
-        return WindowBatch(images=images, masks=masks, points=points, pairs=pairs)
+        return WindowBatch(images=images, masks=masks, points=points, pairs=neighbouring_pairs(slices))
+
+
+def neighbouring_pairs(slices: Sequence[int]) -> Tensor:
+    """Positions (P, 2) of neighbours among slices given in rising order, lower slice first."""
+    lower = torch.from_numpy(np.flatnonzero(np.diff(slices) == 1))
+    return torch.stack([lower, lower + 1], dim=1)
 
 
 def join_windows(windows: Sequence[WindowBatch]) -> WindowBatch:
-    """Put windows side by side in one batch."""
+    """Put windows side by side in one batch; either all of them have been encoded or none."""
     starts = np.cumsum([0, *(len(window.points) for window in windows)])
+    embeddings = [window.embeddings for window in windows if window.embeddings is not None]
     return WindowBatch(
         images=torch.cat([window.images for window in windows]),
         masks=torch.cat([window.masks for window in windows]),
         points=[points for window in windows for points in window.points],
         pairs=torch.cat([window.pairs + int(start) for window, start in zip(windows, starts, strict=False)]),
+        embeddings=torch.cat(embeddings) if embeddings else None,
     )
 
 
@@ -188,10 +213,15 @@ class WindowSampler(Sampler[list[Window]]):
 class BatchStream:
     """An endless iterator over a loader, as nnU-Net's loop wants it; each epoch is started by its number."""
 
-    def __init__(self, *, dataset: WindowDataset, sampler: WindowSampler, workers: int) -> None:
+    def __init__(self, *, dataset: Dataset[WindowBatch], sampler: WindowSampler, workers: int) -> None:
         self._sampler = sampler
         self._loader = DataLoader(
-            dataset, batch_sampler=sampler, num_workers=workers, collate_fn=join_windows, pin_memory=False
+            dataset,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=join_windows,
+            # Starting workers can take as long as an epoch of Stage II.
+            persistent_workers=workers > 0,
         )
         self._iterator: Iterator[WindowBatch] = iter(())
 

@@ -100,6 +100,11 @@ def test_spd_in_stage_one_at_the_boundary_and_in_stage_two(
     assert_stopping_does_not_matter(run, run_folder(run), monkeypatch, steps=steps)
 
 
+def test_spd_without_embeddings_on_disk(make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run("spd", epochs=EPOCHS, iterations=STEPS, stage_one_share=0.5, embedding_cache="none")
+    assert_stopping_does_not_matter(run, run_folder(run), monkeypatch, steps=(2 * STEPS, 3 * STEPS + 1))
+
+
 def test_nnunet(make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make_run("nnunet", epochs=EPOCHS, iterations=STEPS, batch_size=2)
     assert run.training.iterations_per_epoch == STEPS

@@ -124,8 +124,11 @@ def test_same_seed_and_epoch_give_identical_batches_with_and_without_workers(
     assert all(same_batch(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_an_epoch_is_the_same_whatever_was_read_before_it(preprocessed: Path, indices: dict[str, SliceIndex]) -> None:
-    stream = BatchStream(dataset=make_dataset(preprocessed, indices), sampler=make_sampler(indices), workers=0)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_is_the_same_whatever_was_read_before_it(
+    preprocessed: Path, indices: dict[str, SliceIndex], workers: int
+) -> None:
+    stream = BatchStream(dataset=make_dataset(preprocessed, indices), sampler=make_sampler(indices), workers=workers)
     stream.start_epoch(0)
     next(stream)
     stream.start_epoch(1)
