@@ -1,11 +1,14 @@
-# `make demo` and `make test` install what they need into .venv once and are quick after that.
+# `make demo`, `make test` and `make benchmarks` install what they need into .venv once and are quick after that.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: install demo test quality clean
+# Every claim that is measured in minutes on a laptop; `python -m benchmarks.NAME --help` shows larger sizes.
+BENCHMARKS := distillation encoder inference metrics stage_one stage_two preprocessing scale
+
+.PHONY: install demo test benchmarks quality clean
 
 install: $(STAMP)
 
@@ -20,6 +23,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+benchmarks: $(STAMP)
+	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 quality: $(STAMP)
 	$(BIN)/ruff check .

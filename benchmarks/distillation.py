@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import timeit
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import benchmark_parser, prepare, report, seconds_in_turn, speed_ratio
 from spd_bench import distill_prompts
 
-_REPEATS = 20
+_CLAIM = "Prompt distillation costs next to nothing: hundredths of a millisecond a slice."
+_OURS, _FORMULA = "distill_prompts", "by formula"
 
 Points = list[NDArray[np.int64]]
 
@@ -39,35 +40,41 @@ def by_formula(saliency: NDArray[np.float64], points: Points, *, threshold: floa
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print both times and their ratio."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure both on the same volume."""
+    arguments = _arguments(argv)
+    prepare(arguments)
+    generator = np.random.default_rng(0)
+    saliency = generator.random((arguments.slices, arguments.resolution, arguments.resolution))
+    points = [generator.integers(0, arguments.resolution, (arguments.points, 2)) for _ in range(arguments.slices)]
+    settings = {"threshold": 0.5, "context": arguments.context}
+    variants: dict[str, Callable[[], Points]] = {
+        _OURS: partial(distill_prompts, saliency, points, **settings),
+        _FORMULA: partial(by_formula, saliency, points, **settings),
+    }
+    for ours, theirs in zip(variants[_OURS](), variants[_FORMULA](), strict=True):
+        if set(map(tuple, ours.tolist())) != set(map(tuple, theirs.tolist())):
+            msg = "distill_prompts and its formulas disagree"
+            raise RuntimeError(msg)
+    seconds = seconds_in_turn(variants, repeats=arguments.repeats, device=arguments.device)
+    report(
+        "distillation",
+        claim=_CLAIM,
+        rows=[
+            {"variant": name, "ms a volume": 1000 * median, "ms a slice": 1000 * median / arguments.slices}
+            for name, median in ((name, statistics.median(values)) for name, values in seconds.items())
+        ],
+        arguments=arguments,
+        speed_of_distill_prompts=speed_ratio(seconds, _OURS, _FORMULA),
+    )
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = benchmark_parser(__doc__, repeats=20)
     parser.add_argument("--slices", type=int, default=40, help="slices of the volume (40)")
     parser.add_argument("--points", type=int, default=20, help="points on each slice (20)")
     parser.add_argument("--resolution", type=int, default=512, help="side of the slices in pixels (512)")
     parser.add_argument("--context", type=int, default=2, help="neighbours on each side (2)")
-    arguments = parser.parse_args(argv)
-    generator = np.random.default_rng(0)
-    saliency = generator.random((arguments.slices, arguments.resolution, arguments.resolution))
-    points = [generator.integers(0, arguments.resolution, (arguments.points, 2)) for _ in range(arguments.slices)]
-
-    def run(distil: Callable[..., Points]) -> Points:
-        return distil(saliency, points, threshold=0.5, context=arguments.context)
-
-    for ours, theirs in zip(run(distill_prompts), run(by_formula), strict=True):
-        if set(map(tuple, ours.tolist())) != set(map(tuple, theirs.tolist())):
-            msg = "distill_prompts and its formulas disagree"
-            raise RuntimeError(msg)
-    seconds = {name: _median(partial(run, chosen)) for name, chosen in _VARIANTS.items()}
-    for name, value in seconds.items():
-        print(f"{name}: {1000 * value:.2f} ms")
-    print(f"ratio: {seconds['by formula'] / seconds['distill_prompts']:.2f}")
-
-
-_VARIANTS: dict[str, Callable[..., Points]] = {"distill_prompts": distill_prompts, "by formula": by_formula}
-
-
-def _median(body: Callable[[], Points]) -> float:
-    return statistics.median(timeit.repeat(body, number=1, repeat=_REPEATS))
+    return parser.parse_args(argv)
 
 
 if __name__ == "__main__":

@@ -12,9 +12,7 @@ import json
 import multiprocessing
 import os
 import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,6 +26,7 @@ import pandas as pd
 import torch
 
 from spd_bench.storage import write_json
+from spd_bench.training.records import peak_memory_mb
 
 RESULTS = Path(__file__).parents[1] / "results" / "performance"
 _PACKAGES = ("torch", "numpy", "segment-anything", "transformers", "nnunetv2")
@@ -107,14 +106,10 @@ def peak_memory_of(body: Callable[..., object], *arguments: Any) -> tuple[float,
 
 
 def _measured(body: Callable[..., object], *arguments: Any) -> tuple[float, float]:
-    before = _peak_mb()
+    cpu = torch.device("cpu")
+    before = peak_memory_mb(cpu)
     body(*arguments)
-    return before, _peak_mb()
-
-
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    return before, peak_memory_mb(cpu)
 
 
 def report(

@@ -16,13 +16,28 @@ if TYPE_CHECKING:
     from spd_bench.planning.plan import Plan
     from spd_bench.training.settings import Budget
 
+AUTO = "auto"
+
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Budget, backbone, weights, the methods' own settings and the device."""
     group = parser.add_argument_group("training")
     group.add_argument("--epochs", type=int, help="epochs (each method's own default)")
     group.add_argument("--iterations", type=int, default=250, help="steps in an epoch (250)")
-    group.add_argument("--batch-size", type=int, default=8, help="slices in a step (8)")
+    group.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        default=8,
+        metavar="NUMBER|auto",
+        help="slices in a step (8); auto: as many as the device's memory holds, in as many fewer steps, so that an "
+        "epoch sees as many images as with 8",
+    )
+    group.add_argument(
+        "--gradient-checkpointing",
+        action="store_true",
+        help="train SAM's image encoder with less memory and in more time, to the same weights; rows without one "
+        "take no notice",
+    )
     group.add_argument("--seed", type=int, default=0, help="seed of initialisation, sampling, augmentation (0)")
     add_method_options(group)
     add_device_option(group)
@@ -63,12 +78,15 @@ def budget_of(arguments: argparse.Namespace) -> Budget:
     """The budget that the options state."""
     from spd_bench.training.settings import Budget
 
+    automatic = arguments.batch_size == AUTO
     try:
         return Budget(
             epochs=arguments.epochs,
             iterations_per_epoch=arguments.iterations,
-            batch_size=arguments.batch_size,
+            batch_size=Budget.batch_size if automatic else arguments.batch_size,
             seed=arguments.seed,
+            automatic_batch_size=automatic,
+            gradient_checkpointing=arguments.gradient_checkpointing,
         )
     except ValueError as error:
         raise InputError(str(error), remedy="correct the option") from error
@@ -129,6 +147,16 @@ def require_folder_name(output: Path) -> None:
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise InputError("a file stands where the output folder should be", file=existing, remedy="choose another -o")
+
+
+def _batch_size(text: str) -> int | str:
+    if text == AUTO:
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        msg = f"{text!r} is neither a number nor {AUTO}"
+        raise argparse.ArgumentTypeError(msg) from error
 
 
 def _override(text: str) -> tuple[str, str, float | int | str | bool | None]:

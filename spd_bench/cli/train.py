@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_training_options, budget_of, run_of
+from spd_bench.cli.options import AUTO, add_training_options, budget_of, run_of
 from spd_bench.cli.report import note_lines
 from spd_bench.datasets import resolve_dataset
 from spd_bench.paths import data_folders
@@ -43,6 +43,8 @@ def _run(arguments: argparse.Namespace) -> None:
     for other in run.required:
         ensure_fitted(other, budget)
     record = fit(run, budget, resume=arguments.resume)
+    if arguments.batch_size == AUTO and "batch_size" in record.notes:
+        print(f"batch size by measured memory: {record.notes['batch_size']['batch_size']}")
     for line in note_lines(record.notes):
         print(line)
     done = "trained" if method.trainer is not None else "recorded (nothing to train)"

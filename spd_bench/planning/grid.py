@@ -15,6 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+# Pixels that are worked on at once: they fit into a core's cache, and copies of a whole volume are never made.
+_PIXELS_AT_ONCE = 2**18
+
 
 def resize_images(slices: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
     """Resize image slices (..., H, W) bilinearly to ``size`` (rows, columns), antialiased where they shrink."""
@@ -94,12 +97,26 @@ def masks_on_own_grid(
     Returns:
         uint8 mask with ``shape``.
     """
-    planned = [shape[axis] for axis in transpose]
-    resized = _bilinear(logits, (planned[1], planned[2]), antialias=False)
-    return np.ascontiguousarray(np.transpose(resized > threshold, np.argsort(transpose)).astype(np.uint8))
+    mask = np.empty(tuple(shape), np.uint8)
+    planned = mask.transpose(transpose)
+    for part in slice_runs(logits.shape):
+        planned[part] = _bilinear(logits[part], planned.shape[1:], antialias=False) > threshold
+    return mask
 
 
-def _bilinear(slices: NDArray[np.floating], size: tuple[int, int], *, antialias: bool) -> NDArray[np.float32]:
-    tensor = torch.from_numpy(np.ascontiguousarray(slices, dtype=np.float32)).reshape(-1, 1, *slices.shape[-2:])
-    resized = functional.interpolate(tensor, size=size, mode="bilinear", align_corners=False, antialias=antialias)
-    return resized.reshape(*slices.shape[:-2], *size).numpy()
+def slice_runs(shape: Sequence[int]) -> list[slice]:
+    """Runs of slices (Z, H, W) that are small enough to be copied: one slice, or several of few pixels."""
+    depth, height, width = shape
+    step = max(1, _PIXELS_AT_ONCE // (height * width))
+    return [slice(start, min(start + step, depth)) for start in range(0, depth, step)]
+
+
+def _bilinear(slices: NDArray[np.floating], size: Sequence[int], *, antialias: bool) -> NDArray[np.float32]:
+    stack = slices.reshape(-1, *slices.shape[-2:])
+    resized = np.empty((len(stack), *size), np.float32)
+    for part in slice_runs(stack.shape):
+        tensor = torch.from_numpy(np.ascontiguousarray(stack[part], dtype=np.float32))[:, None]
+        resized[part] = functional.interpolate(
+            tensor, size=tuple(size), mode="bilinear", align_corners=False, antialias=antialias
+        )[:, 0].numpy()
+    return resized.reshape(*slices.shape[:-2], *size)

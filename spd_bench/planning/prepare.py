@@ -36,6 +36,9 @@ from spd_bench.storage import read_json, sha256_of_file, sha256_of_files, write_
 
 logger = logging.getLogger(__name__)
 
+# A process takes seconds to start, and all steps but preprocessing a second or two a case.
+_CASES_THAT_REPAY_A_PROCESS = 4
+
 
 def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: PlanSettings, jobs: int = 1) -> Plan:
     """Bring a raw dataset to the state that training needs.
@@ -44,7 +47,7 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
         dataset_name: folder name of the raw dataset, ``Dataset501_TI``.
         folders: nnU-Net's three root folders.
         settings: the user's choices.
-        jobs: processes that preprocess side by side.
+        jobs: processes that work on cases side by side, each with one case in memory.
 
     Returns:
         The plan, also found by :func:`spd_bench.planning.plan.read_plan` from now on.
@@ -56,8 +59,12 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
     if jobs < 1:
         raise InputError(f"{jobs} is not a number of processes", remedy="give --jobs 1 or more")
     dataset = read_raw_dataset(folders.raw / dataset_name)
+    quick_jobs = max(1, min(jobs, len(dataset.cases) // _CASES_THAT_REPAY_A_PROCESS))
     verify_raw_dataset(
-        dataset, target_labels=settings.target_labels, progress=lambda cases: tqdm(cases, "verifying", unit="case")
+        dataset,
+        target_labels=settings.target_labels,
+        progress=lambda done: tqdm(done, "verifying", total=len(dataset.cases), unit="case"),
+        jobs=quick_jobs,
     )
     check_prompts(dataset, settings)
     _check_channels(dataset, settings)
@@ -73,6 +80,7 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
         folder=references,
         target_labels=list(settings.target_labels),
         file_ending=dataset.file_ending,
+        jobs=quick_jobs,
     )
     plans = _plan(dataset_name, folders=folders, references=references, settings=settings, jobs=jobs)
     dataset_json = read_json(folder / "dataset.json")
@@ -81,7 +89,7 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
     write_json(folder / "dataset.json", dataset_json)
     write_json(folder / "splits_final.json", splits)
 
-    written = ensure_prompts(dataset, settings=settings, slice_axis=plans["transpose_forward"][0])
+    written = ensure_prompts(dataset, settings=settings, slice_axis=plans["transpose_forward"][0], jobs=quick_jobs)
     if written:
         logger.warning("simulated prompts for %d cases in %s", written, dataset.cases[0].prompts.parent)
     configurations = {plans["spd"]["configuration"]: SPDPreprocessor, NNUNET_CONFIGURATION: TargetPreprocessor}
@@ -103,6 +111,7 @@ def plan_and_preprocess(dataset_name: str, *, folders: DataFolders, settings: Pl
         folder=slice_index_folder(preprocessed),
         plans=plans,
         resolution=settings.resolution,
+        jobs=quick_jobs,
     )
     marker = {
         "patients": patients,

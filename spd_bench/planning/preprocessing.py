@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +92,13 @@ def slice_index_folder(preprocessed: Path) -> Path:
 
 
 def write_slice_indices(
-    cases: tuple[RawCase, ...], *, preprocessed: Path, folder: Path, plans: dict[str, Any], resolution: int
+    cases: tuple[RawCase, ...],
+    *,
+    preprocessed: Path,
+    folder: Path,
+    plans: dict[str, Any],
+    resolution: int,
+    jobs: int = 1,
 ) -> None:
     """Write ``<case>.json``: each slice's points as (x, y) pixels and its number of target pixels.
 
@@ -98,41 +106,60 @@ def write_slice_indices(
     preprocessed cases, hence a folder of its own.
     """
     with atomic_folder(folder) as temporary:
-        for case in tqdm(cases, "listing slices", unit="case"):
-            geometry = read_channels_header(case.images).geometry
-            points = points_on_slices(
-                read_prompts(case.prompts).voxels(geometry, file=case.prompts),
-                shape=geometry.shape,
-                transpose=plans["transpose_forward"],
-                resolution=resolution,
-            )
-            _, mask, _, _ = nnUNetDatasetBlosc2(str(preprocessed), [case.case]).load_case(case.case)
-            pixels = np.count_nonzero(mask[0], axis=(1, 2))
-            write_json(
-                temporary / f"{case.case}.json",
-                {"points": [slice_points.tolist() for slice_points in points], "target_pixels": pixels.tolist()},
-            )
+        write = partial(
+            _write_slice_index,
+            preprocessed=preprocessed,
+            folder=temporary,
+            transpose=plans["transpose_forward"],
+            resolution=resolution,
+        )
+        for _ in tqdm(run_in_processes(write, cases, jobs=jobs), "listing slices", total=len(cases), unit="case"):
+            pass
 
 
-def write_references(cases: tuple[RawCase, ...], *, folder: Path, target_labels: list[int], file_ending: str) -> None:
+def _write_slice_index(
+    case: RawCase, *, preprocessed: Path, folder: Path, transpose: Sequence[int], resolution: int
+) -> None:
+    geometry = read_channels_header(case.images).geometry
+    points = points_on_slices(
+        read_prompts(case.prompts).voxels(geometry, file=case.prompts),
+        shape=geometry.shape,
+        transpose=transpose,
+        resolution=resolution,
+    )
+    _, mask, _, _ = nnUNetDatasetBlosc2(str(preprocessed), [case.case]).load_case(case.case)
+    pixels = [int(np.count_nonzero(mask[0, index])) for index in range(mask.shape[1])]
+    write_json(
+        folder / f"{case.case}.json",
+        {"points": [slice_points.tolist() for slice_points in points], "target_pixels": pixels},
+    )
+
+
+def write_references(
+    cases: tuple[RawCase, ...], *, folder: Path, target_labels: list[int], file_ending: str, jobs: int = 1
+) -> None:
     """Write each case's target as a binary mask ``<case><ending>`` on its label's own grid.
 
     Raises:
         InputError: no case has a voxel of the target, or a case has no label.
     """
-    voxels = 0
     with atomic_folder(folder) as temporary:
-        for case in tqdm(cases, "writing references", unit="case"):
-            labels, geometry = read_volume(_label_of(case))
-            mask = merge_target_labels(labels, target_labels).astype(np.uint8)
-            voxels += int(np.count_nonzero(mask))
-            write_volume(temporary / f"{case.case}{file_ending}", mask, geometry)
-        if not voxels:
+        write = partial(_write_reference, folder=temporary, target_labels=target_labels, file_ending=file_ending)
+        voxels = run_in_processes(write, cases, jobs=jobs)
+        if not sum(tqdm(voxels, "writing references", total=len(cases), unit="case")):
             raise InputError(
                 f"no voxel of any case has one of the target labels {target_labels}",
                 file=cases[0].label,
                 remedy="choose other target labels, or add cases that show the target",
             )
+
+
+def _write_reference(case: RawCase, *, folder: Path, target_labels: list[int], file_ending: str) -> int:
+    """Write one case's mask; returns the number of its voxels."""
+    labels, geometry = read_volume(_label_of(case))
+    mask = merge_target_labels(labels, target_labels).astype(np.uint8)
+    write_volume(folder / f"{case.case}{file_ending}", mask, geometry)
+    return int(np.count_nonzero(mask))
 
 
 def _label_of(case: RawCase) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tqdm import tqdm
 from spd_bench.errors import InputError
 from spd_bench.planning.preprocessor import merge_target_labels
 from spd_bench.planning.settings import PlanSettings
+from spd_bench.processes import run_in_processes
 from spd_bench.prompts.points import PointPrompts, read_prompts, write_prompts
 from spd_bench.prompts.simulation import NoiseSettings, simulate_prompts
 from spd_bench.raw.dataset import PROMPTS, RawCase, RawDataset
@@ -34,7 +36,7 @@ def check_prompts(dataset: RawDataset, settings: PlanSettings) -> None:
             _check_origin(case.prompts, settings)
 
 
-def ensure_prompts(dataset: RawDataset, *, settings: PlanSettings, slice_axis: int) -> int:
+def ensure_prompts(dataset: RawDataset, *, settings: PlanSettings, slice_axis: int, jobs: int = 1) -> int:
     """Simulate the prompts that a dataset lacks; returns the number of files written.
 
     Where there are none they appear all together or not at all. Where simulated ones are there already (a case
@@ -48,9 +50,10 @@ def ensure_prompts(dataset: RawDataset, *, settings: PlanSettings, slice_axis: i
         return 0
     settings = _as_the_others(dataset, settings)
     with _destination(dataset.folder / PROMPTS, whole=len(missing) == len(dataset.cases)) as folder:
-        for case in tqdm(missing, "simulating prompts", unit="case"):
-            prompts = _simulated(case, settings=settings, slice_axis=slice_axis)
-            write_prompts(folder / case.prompts.name, prompts)
+        write = partial(_write_simulated, folder=folder, settings=settings, slice_axis=slice_axis)
+        done = run_in_processes(write, missing, jobs=jobs)
+        for _ in tqdm(done, "simulating prompts", total=len(missing), unit="case"):
+            pass
     return len(missing)
 
 
@@ -101,6 +104,10 @@ def _check_origin(file: Path, settings: PlanSettings) -> None:
             file=file,
             remedy="move the promptsTr folder away to have prompts simulated anew",
         )
+
+
+def _write_simulated(case: RawCase, *, folder: Path, settings: PlanSettings, slice_axis: int) -> None:
+    write_prompts(folder / case.prompts.name, _simulated(case, settings=settings, slice_axis=slice_axis))
 
 
 def _simulated(case: RawCase, *, settings: PlanSettings, slice_axis: int) -> PointPrompts:

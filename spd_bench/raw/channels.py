@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +30,21 @@ def read_channels(files: Sequence[Path]) -> tuple[NDArray[np.float32], VolumeGeo
             grid or its number of channels.
     """
     first: ImageHeader | None = None
-    arrays = []
-    for file in files:
+    channels: NDArray[np.float32] | None = None
+    for number, file in enumerate(files):
         header, voxels = read_image(file, spacing_file_of_channel(file))
         first = first or header
         _check_like_first(file, header, first)
-        with np.errstate(over="ignore"):
-            array = voxels.astype(np.float32)
-        bad = np.count_nonzero(~np.isfinite(array))
-        if bad:
-            raise InputError(
-                f"{bad} voxel(s) are NaN or infinite", file=file, remedy="replace them by a value that makes sense"
-            )
-        arrays.append(array)
-    if first is None:
+        # Into one array at once, or none at all: joined in the end, the channels would be in memory twice.
+        if channels is None and len(files) == 1 and voxels.dtype == np.float32 and voxels.flags.writeable:
+            channels = voxels
+        elif channels is None:
+            channels = np.empty((len(files) * header.channels, *header.geometry.shape), np.float32)
+        _fill(channels[len(voxels) * number :][: len(voxels)], voxels, file=file)
+    if first is None or channels is None:
         msg = "a case has at least one image file"
         raise ValueError(msg)
-    return np.concatenate(arrays), first.geometry
+    return channels, first.geometry
 
 
 def read_channels_header(files: Sequence[Path]) -> ImageHeader:
@@ -91,6 +89,19 @@ def check_number_of_channels(files: Sequence[Path], *, found: int, announced: in
             f"{found} channel(s) in {len(files)} file(s), but dataset.json announces {announced}",
             file=files[0],
             remedy="name every channel in channel_names (RGB has 3, with alpha 4), or save one grey image a channel",
+        )
+
+
+def _fill(channels: NDArray[np.float32], voxels: NDArray[Any], *, file: Path) -> None:
+    """Copy voxels, plane by plane, and check what has been copied."""
+    bad = 0
+    with np.errstate(over="ignore"):
+        for plane, source in zip(chain(*channels), chain(*voxels), strict=True):
+            plane[...] = source
+            bad += plane.size - int(np.count_nonzero(np.isfinite(plane)))
+    if bad:
+        raise InputError(
+            f"{bad} voxel(s) are NaN or infinite", file=file, remedy="replace them by a value that makes sense"
         )
 
 

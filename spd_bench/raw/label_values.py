@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
@@ -30,7 +31,8 @@ def check_label_values(file: Path, voxels: NDArray[Any], label_values: Sequence[
     Raises:
         InputError: a value is no whole number, or is not announced.
     """
-    found = np.unique(voxels)
+    # Hashing is ten times as quick as numpy's sorting, and needs no copy of the volume.
+    found = np.sort(pd.unique(voxels.reshape(-1)))
     fractions = [float(value) for value in found if not np.isfinite(value) or value != np.rint(value)]
     if fractions:
         raise InputError(

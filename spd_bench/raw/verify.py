@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from spd_bench.errors import InputError
+from spd_bench.processes import run_in_processes
 from spd_bench.prompts.points import SUFFIX, read_prompts
 from spd_bench.raw.channels import check_number_of_channels, read_channels, read_channels_header
 from spd_bench.raw.dataset import PROMPTS, RawCase, RawDataset
@@ -26,13 +28,16 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[Iterable[RawCase]], Iterable[RawCase]]
 
 
-def verify_raw_dataset(dataset: RawDataset, *, target_labels: Sequence[int], progress: Progress = iter) -> None:
+def verify_raw_dataset(
+    dataset: RawDataset, *, target_labels: Sequence[int], progress: Progress = iter, jobs: int = 1
+) -> None:
     """Check a raw dataset's labels, files, volumes and prompts; silent where all is well.
 
     Args:
         dataset: what :func:`spd_bench.raw.dataset.read_raw_dataset` returned.
         target_labels: the label values that together are the target.
-        progress: wraps the iteration over the cases, for example in a progress bar.
+        progress: wraps the iteration over the cases that are done, for example in a progress bar.
+        jobs: processes that open the files of cases side by side.
 
     Raises:
         InputError: the first fault found: target labels that ``dataset.json`` does not have; label values
@@ -48,8 +53,9 @@ def verify_raw_dataset(dataset: RawDataset, *, target_labels: Sequence[int], pro
     _check_prompt_files(dataset)
     _check_planes(dataset)
     _warn_of_missing_spacing(dataset)
-    for case in progress(dataset.cases):
-        _check_case(case, dataset)
+    check = partial(_check_case, channels=len(dataset.channel_names), label_values=dataset.label_values)
+    for _ in progress(run_in_processes(check, dataset.cases, jobs=jobs)):
+        pass
 
 
 def _check_labels(dataset: RawDataset) -> None:
@@ -152,15 +158,19 @@ def _warn_of_missing_spacing(dataset: RawDataset) -> None:
         )
 
 
-def _check_case(case: RawCase, dataset: RawDataset) -> None:
-    channels, geometry = read_channels(case.images)
-    check_number_of_channels(case.images, found=len(channels), announced=len(dataset.channel_names))
+def _check_case(case: RawCase, *, channels: int, label_values: Sequence[int]) -> RawCase:
+    """Check one case, and hand it back."""
+    found, geometry = read_channels(case.images)
+    check_number_of_channels(case.images, found=len(found), announced=channels)
+    # The label is read next, and need not lie in memory beside the image.
+    del found
     if case.label is not None:
         voxels, grid = read_volume(case.label)
         _check_same_grid(case.label, grid, case.images[0], geometry)
-        check_label_values(case.label, voxels, dataset.label_values)
+        check_label_values(case.label, voxels, label_values)
     if case.prompts.is_file():
         read_prompts(case.prompts).voxels(geometry, file=case.prompts)
+    return case
 
 
 def _check_same_grid(file: Path, geometry: VolumeGeometry, reference: Path, expected: VolumeGeometry) -> None:

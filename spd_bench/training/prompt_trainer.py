@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
+from torch.utils.data import Dataset
 
 from spd_bench.losses import LossSettings, segmentation_loss
+from spd_bench.models.checkpointing import set_gradient_checkpointing
+from spd_bench.models.image_encoder import FusedImageEncoder
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
 from spd_bench.training.windows import (
@@ -30,7 +35,9 @@ from spd_bench.training.windows import (
 _OPTIMIZERS: dict[str, type[Adam | AdamW]] = {"adam": Adam, "adamw": AdamW}
 _PLATEAU_FACTOR = 0.5
 _PLATEAU_PATIENCE = 4
-_WORKERS_BESIDE_GPU = 4
+_MOST_WORKERS = 8
+# The second step is the first with the optimiser's state in memory.
+_TRIAL_STEPS = 2
 
 
 class PromptTrainer(TrackedTrainer):
@@ -57,8 +64,8 @@ class PromptTrainer(TrackedTrainer):
 
     @classmethod
     def recorded_settings(cls, settings: TrainingSettings) -> dict[str, Any]:
-        """All settings: the recipe is ours."""
-        return settings.to_json()
+        """All settings that make a run another one: the recipe is ours."""
+        return settings.identity()
 
     # What a method decides.
 
@@ -101,7 +108,27 @@ class PromptTrainer(TrackedTrainer):
         """The slices of a case on which the network is given a point."""
         return np.flatnonzero([len(points) > 0 for points in self.points_of(case)])
 
+    def trial_steps(self, batch_size: int) -> None:
+        """Take optimiser steps with batches of another size, for the memory they cost; the run is spoilt by it."""
+        self.settings = replace(self.settings, batch_size=batch_size)
+        self.read_cases()
+        candidates = {case: self.candidate_slices(case) for case in self.train_cases}
+        sampler = self._sampler(candidates, batches=_TRIAL_STEPS, augment=True)
+        self.dataloader_train = self._stream(self.train_cases, sampler)
+        self.on_train_epoch_start()
+        for _ in range(_TRIAL_STEPS):
+            self.optimise(next(self.dataloader_train))
+
     # nnU-Net's hooks.
+
+    def initialize(self) -> None:
+        """Build the network; where the settings say so, an image encoder that is trained saves memory."""
+        super().initialize()
+        encoder = getattr(getattr(self.bare_network, "sam", None), "image_encoder", None)
+        trained = encoder is not None and any(parameter.requires_grad for parameter in encoder.parameters())
+        if self.settings.gradient_checkpointing and trained and isinstance(encoder, FusedImageEncoder):
+            set_gradient_checkpointing(encoder, enabled=True)
+            self.notes["gradient_checkpointing"] = True
 
     def _do_i_compile(self) -> bool:
         return False
@@ -132,9 +159,29 @@ class PromptTrainer(TrackedTrainer):
     def get_dataloaders(self) -> tuple[BatchStream, BatchStream]:
         """Streams of training and validation batches."""
         self.read_cases()
+        training, validation = self.window_samplers()
+        return self._stream(self.train_cases, training), self._stream(self.validation_cases, validation)
+
+    def window_samplers(self) -> tuple[WindowSampler, WindowSampler]:
+        """What the running stage draws for training and for validation."""
+        candidates = {case: self.candidate_slices(case) for case in self.train_cases}
+        all_slices = {case: self.all_slices(case) for case in self.validation_cases}
         return (
-            self._stream(self.train_cases, batches=self.num_iterations_per_epoch, augment=True),
-            self._stream(self.validation_cases, batches=self.num_val_iterations_per_epoch, augment=False),
+            self._sampler(candidates, batches=self.num_iterations_per_epoch, augment=True),
+            self._sampler(all_slices, batches=self.num_val_iterations_per_epoch, augment=False),
+        )
+
+    def window_dataset(self, cases: list[str]) -> Dataset[WindowBatch]:
+        """What reads the windows that are drawn from some cases."""
+        return self.slices_of(cases)
+
+    def slices_of(self, cases: list[str]) -> WindowDataset:
+        """The images, masks and points of some cases."""
+        return WindowDataset(
+            folder=Path(self.preprocessed_dataset_folder),
+            channels=self.configuration_manager.configuration["spd"]["channels"],
+            points={case: self.points_of(case) for case in cases},
+            settings=self.settings,
         )
 
     def read_cases(self) -> None:
@@ -145,23 +192,23 @@ class PromptTrainer(TrackedTrainer):
             cases = [*self.train_cases, *self.validation_cases]
             self.slice_indices = {case: read_slice_index(folder, case) for case in cases}
 
-    def _stream(self, cases: list[str], *, batches: int, augment: bool) -> BatchStream:
-        dataset = WindowDataset(
-            folder=Path(self.preprocessed_dataset_folder),
-            channels=self.configuration_manager.configuration["spd"]["channels"],
-            points={case: self.points_of(case) for case in cases},
-            settings=self.settings,
-        )
-        sampler = WindowSampler(
-            candidates={case: self.candidate_slices(case) if augment else self.all_slices(case) for case in cases},
-            indices={case: self.slice_indices[case] for case in cases},
+    @property
+    def workers(self) -> int:
+        """Processes that read batches; beside a CPU that trains they would only take its cores."""
+        return min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) - 1)) if self.device.type == "cuda" else 0
+
+    def _sampler(self, candidates: dict[str, NDArray[np.int64]], *, batches: int, augment: bool) -> WindowSampler:
+        return WindowSampler(
+            candidates=candidates,
+            indices={case: self.slice_indices[case] for case in candidates},
             neighbours=self.neighbours,
             batches=batches,
             settings=self.settings,
             augment=augment,
         )
-        workers = _WORKERS_BESIDE_GPU if self.device.type == "cuda" else 0
-        return BatchStream(dataset=dataset, sampler=sampler, workers=workers)
+
+    def _stream(self, cases: list[str], sampler: WindowSampler) -> BatchStream:
+        return BatchStream(dataset=self.window_dataset(cases), sampler=sampler, workers=self.workers)
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's batches."""
@@ -230,12 +277,7 @@ class PromptTrainer(TrackedTrainer):
 
     def to_device(self, batch: WindowBatch) -> WindowBatch:
         """The batch on the training device; points stay where they are."""
-        return WindowBatch(
-            images=batch.images.to(self.device, non_blocking=True),
-            masks=batch.masks.to(self.device, non_blocking=True),
-            points=batch.points,
-            pairs=batch.pairs.to(self.device, non_blocking=True),
-        )
+        return batch.to(self.device)
 
 
 def warmup_cosine(step: int, *, warmup: int, steps: int) -> float:

@@ -7,7 +7,8 @@ import io
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from torch import nn
 
 from spd_bench.errors import InputError
 from spd_bench.planning.plan import Plan
+from spd_bench.training.batch_size import choose_batch_size
+from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.records import RECORD_NAME, RunRecord, environment, peak_memory_mb
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import FINAL, LATEST, TrackedTrainer, read_checkpoint
@@ -81,14 +84,17 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+    if resume:
+        check_same_run(run, latest)
     started = time.monotonic()
+    fitted, batch = _fitted_to_memory(run, device=device, begun=latest if resume else None)
     with single_process_loading(device), flushed_denormals(), contextlib.redirect_stdout(io.StringIO()):
-        trainer = build_trainer(run, device=device, resume=resume)
+        trainer = build_trainer(fitted, device=device, resume=resume)
         if Path(trainer.output_folder) != folder:
             msg = f"the trainer writes to {trainer.output_folder}, expected {folder}"
             raise RuntimeError(msg)
+        trainer.notes.update(batch)
         if resume:
-            check_same_run(run, latest)
             trainer.load_checkpoint(str(latest))
         else:
             trainer.initialize()
@@ -96,6 +102,24 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
             _remove_earlier_run(folder, log=Path(trainer.log_file))
         trainer.run_training()
     return _record(run, trainer, folder=folder, device=device, seconds=time.monotonic() - started)
+
+
+def _fitted_to_memory(
+    run: TrainingRun, *, device: torch.device, begun: Path | None
+) -> tuple[TrainingRun, dict[str, Any]]:
+    """The run with the batch size that the device holds, or the one it was begun with; and the note of it."""
+    if not (run.training.automatic_batch_size and issubclass(run.trainer, PromptTrainer)):
+        return run, {}
+    if begun is not None:
+        plans = read_checkpoint(begun, torch.device("cpu"))["init_args"]["plans"]
+        training = TrainingSettings.from_json(plans["spd_training"])
+        return replace(run, training=training), {"batch_size": {"batch_size": training.batch_size}}
+    images = run.training.iterations_per_epoch * run.training.batch_size
+    build = partial(build_trainer, run, device=device, resume=False)
+    with single_process_loading(device):
+        choice = choose_batch_size(build, images_per_epoch=images, device=device)
+    fitted = replace(run, training=run.training.with_batch_size(choice.batch_size))
+    return fitted, {"batch_size": choice.to_json()}
 
 
 def _remove_earlier_run(folder: Path, *, log: Path) -> None:
@@ -127,7 +151,7 @@ def check_same_run(run: TrainingRun, checkpoint: Path) -> None:
     """Raise InputError where an unfinished run was begun under other settings, plan or prompts."""
     begun = read_checkpoint(checkpoint, torch.device("cpu"))["init_args"]["plans"]
     for name, found, wanted in (
-        ("training settings", begun.get("spd_training"), run.training.to_json()),
+        ("training settings", _identity(begun), run.training.identity()),
         (
             "method settings",
             recorded_method_settings(begun.get("spd_method", {})),
@@ -141,6 +165,10 @@ def check_same_run(run: TrainingRun, checkpoint: Path) -> None:
                 file=checkpoint,
                 remedy="give the options it was begun with, or leave out --continue to start afresh",
             )
+
+
+def _identity(plans: dict[str, Any]) -> dict[str, Any] | None:
+    return TrainingSettings.from_json(plans["spd_training"]).identity() if "spd_training" in plans else None
 
 
 def _record(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from spd_bench.losses import LossSettings
@@ -24,12 +24,17 @@ class Budget:
         iterations_per_epoch: steps in an epoch.
         batch_size: slices in a step; rows with batches of another size take as many steps as see as many slices.
         seed: seed of initialisation, sampling and augmentation.
+        automatic_batch_size: whether each row of ours takes the largest batch that the device's memory holds;
+            ``batch_size`` then only states how many images an epoch has.
+        gradient_checkpointing: whether image encoders save memory, see :class:`TrainingSettings`.
     """
 
     epochs: int | None = None
     iterations_per_epoch: int = 250
     batch_size: int = 8
     seed: int = 0
+    automatic_batch_size: bool = False
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "iterations_per_epoch", "batch_size"):
@@ -71,6 +76,10 @@ class TrainingSettings:
         flip_probability: probability of a horizontal flip.
         loss: the segmentation loss.
         saliency_loss: the loss of steps that train a saliency map, None for the same.
+        automatic_batch_size: whether the batch is made as large as the device's memory holds when training starts,
+            with as many fewer steps: :mod:`spd_bench.training.batch_size`.
+        gradient_checkpointing: whether what SAM's image encoder computes is forgotten and computed again on the way
+            back: less memory, more time, the same gradients. Networks without one take no notice.
     """
 
     epochs: int = 100
@@ -89,6 +98,8 @@ class TrainingSettings:
     flip_probability: float = 0.5
     loss: LossSettings = field(default_factory=LossSettings)
     saliency_loss: LossSettings | None = None
+    automatic_batch_size: bool = False
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         rules: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
@@ -113,6 +124,36 @@ class TrainingSettings:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that make a run another one: all but what costs memory or time alone.
+
+        With an automatic batch they name the images of an epoch, whatever size a device came to.
+        """
+        values = self.to_json()
+        del values["gradient_checkpointing"], values["automatic_batch_size"]
+        if not self.automatic_batch_size:
+            return values
+        for name in ("batch_size", "iterations_per_epoch", "validation_iterations"):
+            del values[name]
+        return {**values, "batch_size": "auto", "images_per_epoch": self.iterations_per_epoch * self.batch_size}
+
+    def with_batch_size(self, batch_size: int) -> TrainingSettings:
+        """The same budget in batches of another size: as many images in an epoch, in fewer or more steps.
+
+        Raises:
+            ValueError: the images of an epoch do not fill such batches.
+        """
+        images = self.iterations_per_epoch * self.batch_size
+        if batch_size < 1 or images % batch_size:
+            msg = f"batch_size must divide the {images} images of an epoch, got {batch_size}"
+            raise ValueError(msg)
+        return replace(
+            self,
+            batch_size=batch_size,
+            iterations_per_epoch=images // batch_size,
+            validation_iterations=max(1, round(self.validation_iterations * self.batch_size / batch_size)),
+        )
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainingSettings:
@@ -151,5 +192,7 @@ def _budgeted(budget: Budget) -> dict[str, Any]:
         "validation_iterations": budget.validation_iterations,
         "batch_size": budget.batch_size,
         "seed": budget.seed,
+        "automatic_batch_size": budget.automatic_batch_size,
+        "gradient_checkpointing": budget.gradient_checkpointing,
         **epochs,
     }

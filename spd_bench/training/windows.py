@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -84,6 +84,16 @@ class WindowBatch:
             points=self.points,
             pairs=self.pairs.to(device, non_blocking=True),
             embeddings=None if self.embeddings is None else self.embeddings.to(device, non_blocking=True),
+        )
+
+    def pin_memory(self) -> WindowBatch:
+        """The batch in page-locked memory, from where a GPU copies while it computes; a DataLoader calls this."""
+        return replace(
+            self,
+            images=self.images.pin_memory(),
+            masks=self.masks.pin_memory(),
+            pairs=self.pairs.pin_memory(),
+            embeddings=None if self.embeddings is None else self.embeddings.pin_memory(),
         )
 
 
@@ -222,6 +232,8 @@ class BatchStream:
             collate_fn=join_windows,
             # Starting workers can take as long as an epoch of Stage II.
             persistent_workers=workers > 0,
+            pin_memory=workers > 0 and torch.cuda.is_available(),
+            prefetch_factor=4 if workers else None,
         )
         self._iterator: Iterator[WindowBatch] = iter(())
 

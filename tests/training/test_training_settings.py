@@ -63,6 +63,10 @@ def test_a_budget_names_the_value_it_refuses(name: str, value: int) -> None:
         ("lora_alpha", 0.0),
         ("lora_dropout", 1.0),
         ("train_prompt_encoder", "maybe"),
+        ("embedding_cache", "memory"),
+        ("cache_views", 0),
+        ("cache_views", 2.5),
+        ("cache_gb", -1.0),
     ],
 )
 def test_spd_settings_refuse_what_makes_no_sense(name: str, value: Any) -> None:

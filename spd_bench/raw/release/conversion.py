@@ -19,6 +19,7 @@ from spd_bench.errors import InputError
 from spd_bench.processes import run_in_processes
 from spd_bench.raw.dataset import check_case_name, image_path, label_path, prompt_path
 from spd_bench.raw.release.cases import CaseFault, ConvertedCase, Release, ReleaseCase, check_source
+from spd_bench.raw.release.narrow_types import narrow
 from spd_bench.raw.release.ownership import claim_folder
 from spd_bench.raw.release.records import (
     FILE_ENDING,
@@ -157,8 +158,7 @@ def _convert(job: _Job) -> _Done | CaseFault:
     try:
         if is_converted(job.case, source=job.source, folder=job.folder):
             return _Done(case=case, kept=True)
-        converted = job.release.read(job.case)
-        _write(job, converted)
+        _write(job, _settled(job.release.read(job.case)))
     except InputError as error:
         return CaseFault(case=case, reason=str(error))
     # A library that stumbles over one patient's file must not cost the others their conversion.
@@ -175,15 +175,14 @@ def _first_file(job: _Job) -> str:
 def _write(job: _Job, converted: ConvertedCase) -> None:
     case = job.case.case
     record_path(job.folder, case).unlink(missing_ok=True)
-    images = tuple(_compact(image) for image in converted.images)
-    files = [image_path(job.folder, case, channel, FILE_ENDING) for channel in range(len(images))]
+    files = [image_path(job.folder, case, channel, FILE_ENDING) for channel in range(len(converted.images))]
     files.append(label_path(job.folder, case, FILE_ENDING))
     if converted.prompts is not None:
         files.append(prompt_path(job.folder, case))
     try:
         _writer(job.release, job.folder).add_case(
             case=case,
-            images=images,
+            images=converted.images,
             label=converted.label,
             geometry=converted.geometry,
             prompts=converted.prompts,
@@ -215,13 +214,12 @@ def _writer(release: Release, folder: Path) -> RawDatasetWriter:
     )
 
 
+def _settled(converted: ConvertedCase) -> ConvertedCase:
+    """The case with images that are written as they lie in memory, so that what they were made from can go."""
+    return replace(converted, images=tuple(_compact(image) for image in converted.images))
+
+
 def _compact(image: NDArray[Any]) -> NDArray[Any]:
-    """Doubles as the smallest type that holds the same numbers (float32 at least rounds them below 1e-7)."""
-    if image.dtype != np.float64:
-        return image
-    limits = np.iinfo(np.int16)
-    if np.isfinite(image).all() and limits.min <= image.min() and image.max() <= limits.max:
-        whole = image.astype(np.int16)
-        if np.array_equal(whole, image):
-            return whole
-    return image.astype(np.float32)
+    if image.dtype == np.float64:
+        return narrow((image[index : index + 1] for index in range(len(image))), image.shape)
+    return np.ascontiguousarray(image)

@@ -54,7 +54,7 @@ def read_series(slices: Sequence[SliceHeader]) -> DicomVolume:
     _check_positions(ordered)
     image = _read_pixels(ordered)
     return DicomVolume(
-        voxels=_compact(sitk.GetArrayFromImage(image)), geometry=VolumeGeometry.of_image(image), slices=ordered
+        voxels=_compact(sitk.GetArrayViewFromImage(image)), geometry=VolumeGeometry.of_image(image), slices=ordered
     )
 
 
@@ -185,7 +185,7 @@ def _compact(voxels: NDArray[Any]) -> NDArray[Any]:
     limits = np.iinfo(np.int16)
     if np.issubdtype(voxels.dtype, np.integer) and limits.min <= voxels.min() and voxels.max() <= limits.max:
         return voxels.astype(np.int16)
-    return voxels
+    return voxels.copy()
 
 
 def _shown(values: Sequence[float]) -> str:

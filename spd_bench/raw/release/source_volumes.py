@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.release.narrow_types import narrow
 from spd_bench.raw.release.nifti_grid import corner_voxels, nifti_grid
 from spd_bench.raw.volumes import read_volume
 
 _LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _PLACE_TOLERANCE_MM = 0.1
+_VOXELS_AT_ONCE = 2**20
 REORDERED = "reordered to"
 """Stands in the repair of a volume whose axes were permuted or flipped, and in no other."""
 
@@ -33,7 +35,7 @@ class SourceVolume:
     """A volume of a release.
 
     Attributes:
-        voxels: (z, y, x) in the file's own type.
+        voxels: (z, y, x) in the file's own type; doubles of a NIfTI file narrowed, see :func:`narrow`.
         geometry: its grid, repaired where the header contradicts itself.
         repairs: what was repaired and why, one sentence each.
         oriented: whether the file says at all how the volume lies in the patient.
@@ -164,8 +166,9 @@ def with_axes(volume: SourceVolume, code: str, *, plane: str) -> SourceVolume:
 
 def _read_nifti(path: Path) -> tuple[NDArray[Any], Any]:
     try:
-        image: Any = nib.load(path, mmap=False)
-        voxels = np.asarray(image.dataobj)
+        # An open file goes on where the last part ended; it would be unpacked from its beginning for every part.
+        image: Any = nib.load(path, mmap=False, keep_file_open=True)
+        voxels = _voxels(image.dataobj)
     except (OSError, EOFError, ValueError, zlib.error, ImageFileError, HeaderDataError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise InputError(
@@ -183,6 +186,19 @@ def _read_nifti(path: Path) -> tuple[NDArray[Any], Any]:
         )
     native = voxels.reshape(shape, order="F").astype(voxels.dtype.newbyteorder("="), copy=False)
     return np.ascontiguousarray(native.T), image.header
+
+
+def _voxels(stored: Any) -> NDArray[Any]:
+    """The voxels (x, y, z, ...) of a NIfTI file as nibabel gives them; those of one volume narrowed if doubles."""
+    if len(stored.shape) < 3 or set(stored.shape[3:]) > {1} or not all(stored.shape):
+        return np.asarray(stored)
+    one = (0,) * (len(stored.shape) - 3)
+    if stored[(slice(1), slice(1), slice(1), *one)].dtype != np.float64:
+        return np.asarray(stored)
+    depth, height, width = stored.shape[2::-1]
+    step = max(1, _VOXELS_AT_ONCE // (height * width))
+    parts = (stored[(slice(None), slice(None), slice(z, z + step), *one)].T for z in range(0, depth, step))
+    return narrow(parts, (depth, height, width)).T.reshape(stored.shape, order="F")
 
 
 def _with_axes(volume: SourceVolume, wanted: NDArray[Any], name: str) -> SourceVolume:

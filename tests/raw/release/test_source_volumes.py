@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import itertools
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +12,7 @@ import SimpleITK as sitk
 
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
+from spd_bench.raw.release import source_volumes
 from spd_bench.raw.release.source_volumes import (
     SourceVolume,
     check_finite,
@@ -140,7 +142,7 @@ def test_a_label_without_orientation_follows_its_image() -> None:
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
-@pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f8", "u1"])
+@pytest.mark.parametrize("dtype", ["<i2", ">i2", "<f4", "u1"])
 def test_voxels_are_read_as_they_are_stored(tmp_path: Path, kind: type, ending: str, dtype: str) -> None:
     stored = np.abs(VOXELS).astype(dtype) % 200
     path = tmp_path / f"a{ending}"
@@ -150,6 +152,29 @@ def test_voxels_are_read_as_they_are_stored(tmp_path: Path, kind: type, ending: 
     assert found.voxels.dtype == np.dtype(dtype).newbyteorder("=")
     assert found.geometry.spacing == (8.0, 1.5, 0.75)
     assert found.file == path
+
+
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+@pytest.mark.parametrize(
+    ("change", "narrowed"),
+    [
+        (lambda values: values, np.int16),
+        (lambda values: values + 0.25, np.float32),
+        (lambda values: np.where(np.arange(3)[:, None, None] == 2, values + 0.1, values), np.float32),
+        (lambda values: np.where(values > 40, 40000.0, values), np.float32),
+        (lambda values: np.where(np.arange(3)[:, None, None] == 1, np.nan, values), np.float32),
+    ],
+)
+def test_doubles_become_the_smallest_type_that_holds_their_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, change: Any, narrowed: type
+) -> None:
+    monkeypatch.setattr(source_volumes, "_VOXELS_AT_ONCE", 20)  # a slice at a time
+    values = change(VOXELS.astype(np.float64))
+    path = tmp_path / f"a{ending}"
+    nib.save(nib.Nifti1Image(values.T[..., None], np.diag([-0.75, -1.5, 8.0, 1.0])), path)
+    found = read_source_volume(path).voxels
+    assert found.dtype == narrowed
+    np.testing.assert_array_equal(found, values.astype(narrowed))
 
 
 def test_scaled_integers_are_unscaled(tmp_path: Path) -> None:
