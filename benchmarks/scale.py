@@ -235,7 +235,7 @@ def _plot(curves: Mapping[str, Sequence[Measured]], measure: str, output: Path) 
                 marker="o",
                 label=f"{what}: {shown}",
             )
-        panel.set(xlabel=measure, ylabel=label, xscale="log", yscale="log" if name == "seconds" else "linear")
+        panel.set(xlabel=measure, ylabel=label, xscale="log", yscale="log")
         sizes = sorted({point.size for curve in curves.values() for point in curve})
         panel.set_xticks(sizes, labels=[str(size) for size in sizes])
         panel.minorticks_off()

@@ -29,7 +29,7 @@ def summary_table(folder: Path) -> str:
 def _rows(stem: str, content: Mapping[str, Any]) -> list[str]:
     name, _, device = stem.rpartition("_")
     machine = content["machine"]
-    where = machine["gpu"] if device == "cuda" else f"{machine['torch_threads']} threads"
+    where = machine["gpu"] if device == "cuda" else f"CPU, torch threads: {machine['torch_threads']}"
     ratios = {figure: value for figure, value in content["figures"].items() if _is_ratio(value)}
     return [f"| `{name}` | {figure.replace('_', ' ')} | {_text(ratio)} | {where} |" for figure, ratio in ratios.items()]
 

@@ -177,7 +177,7 @@ def test_the_scores_are_those_of_the_masks_against_the_raw_labels(
 
 
 def test_the_tables_state_what_they_stand_on(whole: tuple[Comparison, Grid]) -> None:
-    text = (whole[1].output / "table_average_dice.md").read_text()
+    text = (whole[1].output / "table_average_dice.md").read_text(encoding="utf-8")
     for words in ("random, from scratch", "images seen a run 16", "missing predictions 0", "f = ", "specificity"):
         assert words in text, words
     header = next(line for line in text.splitlines() if line.startswith("|"))
@@ -333,7 +333,7 @@ def test_a_failing_cell_is_told_and_the_others_finish(planned: Plan, make_grid: 
     comparison = compare(cells, grid)
     assert comparison.failures == {f"{planned.dataset}_broken_fold0": "KeyError: 'weights'"}
     assert set(comparison.summary["method"]) == {"empty"}
-    log = (grid.folder(cells[0]) / "error.log").read_text()
+    log = (grid.folder(cells[0]) / "error.log").read_text(encoding="utf-8")
     assert "Traceback" in log
     assert "KeyError: 'weights'" in log
 
@@ -385,10 +385,10 @@ def test_a_case_that_fails_counts_as_empty_and_the_table_says_so(
     assert (volumes[test[1:]] > 0).all()
     pixels = pd.read_csv(grid.output / "slices.csv").set_index("case")["prediction_pixels"]
     assert (pixels[test[0]] == 0).all()
-    assert "missing predictions 1" in (grid.output / "table_volumetric_dice.md").read_text()
+    assert "missing predictions 1" in (grid.output / "table_volumetric_dice.md").read_text(encoding="utf-8")
     assert read_json(grid.output / "runs" / f"{cell.name}.json")["missing_predictions"] == test[:1]
     assert f"empty failed on {test[0]} and counts as empty" in caplog.text
-    assert "Traceback" in (grid.folder(cell) / "errors" / f"{test[0]}.log").read_text()
+    assert "Traceback" in (grid.folder(cell) / "errors" / f"{test[0]}.log").read_text(encoding="utf-8")
 
 
 def test_cells_that_cannot_be_run_are_refused_before_anything_is(
@@ -517,14 +517,14 @@ def test_rows_that_were_left_out_are_named_under_the_tables(planned: Plan, make_
     comparison = compare(cells_of(planned, ("empty",)), grid)
     assert comparison.skipped == {"sam": "no weights, and none to be had"}
     for name in ("table_average_dice.md", "table_volumetric_dice.md"):
-        assert "Not run: sam: no weights, and none to be had" in (grid.output / name).read_text()
+        assert "Not run: sam: no weights, and none to be had" in (grid.output / name).read_text(encoding="utf-8")
 
 
 def test_what_must_be_known_of_a_row_stands_under_the_tables(planned: Plan, make_grid: Callable[..., Grid]) -> None:
     grid = make_grid()
     told = replace(METHODS["empty"], name="told", title="Told", note="sees half of each slice.")
     compare([Cell(plan=planned, method=told, fold=0)], grid)
-    assert "Told: sees half of each slice." in (grid.output / "table_average_dice.md").read_text()
+    assert "Told: sees half of each slice." in (grid.output / "table_average_dice.md").read_text(encoding="utf-8")
 
 
 def test_no_row_needs_labels_to_predict(

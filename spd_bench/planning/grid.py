@@ -115,7 +115,8 @@ def _bilinear(slices: NDArray[np.floating], size: Sequence[int], *, antialias: b
     stack = slices.reshape(-1, *slices.shape[-2:])
     resized = np.empty((len(stack), *size), np.float32)
     for part in slice_runs(stack.shape):
-        tensor = torch.from_numpy(np.ascontiguousarray(stack[part], dtype=np.float32))[:, None]
+        # Slices may come as a read-only view, which PyTorch does not know.
+        tensor = torch.from_numpy(np.require(stack[part], np.float32, ["C", "W"]))[:, None]
         resized[part] = functional.interpolate(
             tensor, size=tuple(size), mode="bilinear", align_corners=False, antialias=antialias
         )[:, 0].numpy()
