@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from benchmarks.pretraining_scenes.scene import HELD_OUT_FAMILIES, TRAINING_FAMI
 from spd_bench.models.precision import precision
 from spd_bench.models.sam_small import build_sam_small
 from spd_bench.storage import atomic_path, write_json
+from spd_bench.training.prompt_trainer import warmup_cosine
 
 _SIDES = ((64, 0.6), (96, 0.25), (128, 0.15))
 _MEASURED_SIDE = 128
@@ -88,10 +88,7 @@ class Pretraining:
         return [to_device(prompts, self.device) for prompts in batch.prompts]
 
     def _rate(self) -> float:
-        warmup = max(1, round(_WARMUP * self.steps))
-        if self.step < warmup:
-            return (self.step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (self.step - warmup) / max(1, self.steps - warmup)))
+        return warmup_cosine(self.step, warmup=max(1, round(_WARMUP * self.steps)), steps=self.steps)
 
     @torch.no_grad()
     def _average(self) -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from segment_anything.modeling import ImageEncoderViT, Sam
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from spd_bench.models.hugging_face import segment_anything_name
-from spd_bench.models.sam import BACKBONES, build_sam
+from spd_bench.models.sam import BACKBONES, build_sam, image_encoder_sizes
 
 if TYPE_CHECKING:
     from transformers import SamModel
@@ -25,21 +25,8 @@ Segment = Callable[[NDArray[np.float32], Sequence[NDArray[np.int64]]], NDArray[n
 
 def stock_sam(sam: Sam, *, backbone: str, resolution: int) -> Sam:
     """A SAM all of whose modules are segment_anything's own, with another one's weights."""
-    config = BACKBONES[backbone]
     stock = build_sam(backbone, resolution=resolution)
-    stock.image_encoder = ImageEncoderViT(
-        img_size=resolution,
-        patch_size=config.patch_size,
-        embed_dim=config.embed_dim,
-        depth=config.depth,
-        num_heads=config.num_heads,
-        mlp_ratio=4,
-        out_chans=config.prompt_embed_dim,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
-        use_rel_pos=True,
-        window_size=config.window_size,
-        global_attn_indexes=config.global_attn_indexes,
-    )
+    stock.image_encoder = ImageEncoderViT(**image_encoder_sizes(BACKBONES[backbone], resolution=resolution))
     stock.load_state_dict(sam.state_dict())
     return stock.eval()
 

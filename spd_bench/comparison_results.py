@@ -32,21 +32,16 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     slices = pd.concat([read_frame(grid.folder(cell) / "slices.csv") for cell in cells], ignore_index=True)
     volumes = pd.concat([read_frame(grid.folder(cell) / "volumes.csv") for cell in cells], ignore_index=True)
     plans = {cell.plan.dataset: cell.plan for cell in cells}
-    summary = pd.concat(
-        [
-            summarise(slices[slices["dataset"] == name], volumes[volumes["dataset"] == name], patients=plan.patients)
-            for name, plan in plans.items()
-        ],
-        ignore_index=True,
-    )
-    significance = pd.concat(
-        [
-            paired_comparisons(
-                slices[slices["dataset"] == name], volumes[volumes["dataset"] == name], patients=plan.patients
-            )
-            for name, plan in plans.items()
-        ],
-        ignore_index=True,
+    # Case names are looked up in every dataset alike, so datasets are worked on one by one.
+    summary, significance = (
+        pd.concat(
+            [
+                work(slices[slices["dataset"] == name], volumes[volumes["dataset"] == name], patients=plan.patients)
+                for name, plan in plans.items()
+            ],
+            ignore_index=True,
+        )
+        for work in (summarise, paired_comparisons)
     )
     frames = {"slices.csv": slices, "volumes.csv": volumes, "summary.csv": summary, "significance.csv": significance}
     for name, frame in frames.items():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from torch import nn
@@ -106,7 +107,7 @@ def build_sam_from_config(config: SamConfig, *, resolution: int) -> Sam:
         raise ValueError(msg)
     grid = resolution // config.patch_size
     sam = Sam(
-        image_encoder=_build_image_encoder(config, resolution=resolution),
+        image_encoder=FusedImageEncoder(**image_encoder_sizes(config, resolution=resolution)),
         prompt_encoder=PromptEncoder(
             embed_dim=config.prompt_embed_dim,
             image_embedding_size=(grid, grid),
@@ -118,20 +119,21 @@ def build_sam_from_config(config: SamConfig, *, resolution: int) -> Sam:
     return sam.eval()
 
 
-def _build_image_encoder(config: SamConfig, *, resolution: int) -> FusedImageEncoder:
-    return FusedImageEncoder(
-        img_size=resolution,
-        patch_size=config.patch_size,
-        embed_dim=config.embed_dim,
-        depth=config.depth,
-        num_heads=config.num_heads,
-        mlp_ratio=4,
-        out_chans=config.prompt_embed_dim,
-        norm_layer=partial(nn.LayerNorm, eps=1e-6),
-        use_rel_pos=True,
-        window_size=config.window_size,
-        global_attn_indexes=config.global_attn_indexes,
-    )
+def image_encoder_sizes(config: SamConfig, *, resolution: int) -> dict[str, Any]:
+    """What segment_anything's ``ImageEncoderViT``, and ours, is built with for square images of one size."""
+    return {
+        "img_size": resolution,
+        "patch_size": config.patch_size,
+        "embed_dim": config.embed_dim,
+        "depth": config.depth,
+        "num_heads": config.num_heads,
+        "mlp_ratio": 4,
+        "out_chans": config.prompt_embed_dim,
+        "norm_layer": partial(nn.LayerNorm, eps=1e-6),
+        "use_rel_pos": True,
+        "window_size": config.window_size,
+        "global_attn_indexes": config.global_attn_indexes,
+    }
 
 
 def _build_mask_decoder(config: SamConfig) -> MaskDecoder:

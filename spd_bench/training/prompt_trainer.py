@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from spd_bench.losses import LossSettings, segmentation_loss
 from spd_bench.models.checkpointing import set_gradient_checkpointing
 from spd_bench.models.image_encoder import FusedImageEncoder
+from spd_bench.models.precision import precision
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
 from spd_bench.training.windows import (
@@ -273,7 +274,7 @@ class PromptTrainer(TrackedTrainer):
 
     def precision(self) -> torch.autocast:
         """Bfloat16 on a GPU, single precision elsewhere (bfloat16 is slower on most CPUs)."""
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda")
+        return precision(self.device)
 
     def to_device(self, batch: WindowBatch) -> WindowBatch:
         """The batch on the training device; points stay where they are."""
