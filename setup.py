@@ -42,7 +42,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["spd_bench*", "dataset_conversion*", "benchmarks*"]),
-    package_data={"spd_bench": ["py.typed"]},
+    package_data={"spd_bench": ["py.typed", "models/sam_small.safetensors"]},
     install_requires=DEPENDENCIES,
     extras_require={"test": TEST, "quality": QUALITY, "dev": TEST + QUALITY},
     entry_points={

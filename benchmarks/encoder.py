@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.measuring import benchmark_parser, prepare, report, seconds_in_turn, speed_ratio
 from benchmarks.sam_peers import stock_sam, transformers_sam
-from spd_bench.models.sam import BACKBONES, build_sam
+from spd_bench.models.sam import VIT_CONFIGS, build_sam
 
 _CLAIM = (
     "Our encoder gives segment_anything's embeddings (1e-4 in float32) at >= 1.3 x its speed on a CPU at 512, "
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = benchmark_parser(__doc__, repeats=3)
-    parser.add_argument("--backbone", choices=BACKBONES, default="vit_b", help="sizes of the encoder (vit_b)")
+    parser.add_argument("--backbone", choices=VIT_CONFIGS, default="vit_b", help="sizes of the encoder (vit_b)")
     parser.add_argument("--resolution", type=int, default=512, help="side of the images in pixels (512)")
     parser.add_argument("--batch-size", type=int, default=1, help="images at a time (1)")
     parser.add_argument("--dtype", choices=_DTYPES, default="float32", help="of autocast (float32: none)")

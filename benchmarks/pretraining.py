@@ -2,6 +2,7 @@
 
     python -m benchmarks.pretraining --steps 6000 --output sam_small_run
     python -m benchmarks.pretraining --steps 6000 --output sam_small_run --continue
+    python -m benchmarks.pretraining --steps 6000 --seed 1 --weights sam_small_run/sam_small.safetensors -o second_run
 
 Scenes, prompts and order come from (seed, step) alone, so that a run that was stopped goes on as if it had not been.
 OUTPUT holds checkpoint.pt, curve.csv, curve.png, and in the end sam_small.safetensors (half precision) and card.json.
@@ -19,20 +20,21 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from segment_anything.modeling import Sam
-from torch.optim import AdamW
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from benchmarks.pretraining_batches import BatchSettings, SceneBatch, SceneBatches, fixed_scenes
 from benchmarks.pretraining_curve import draw_curve
 from benchmarks.pretraining_model import decode_all, measure, prompt_loss, set_side, to_device
+from benchmarks.pretraining_optimizer import pretraining_optimizers
 from benchmarks.pretraining_scenes.scene import HELD_OUT_FAMILIES, TRAINING_FAMILIES, Scene
 from spd_bench.models.precision import precision
 from spd_bench.models.sam_small import build_sam_small
+from spd_bench.models.weights import load_sam_weights
 from spd_bench.storage import atomic_path, write_json
 from spd_bench.training.prompt_trainer import warmup_cosine
 
-_SIDES = ((64, 0.6), (96, 0.25), (128, 0.15))
+_SIDES = ((64, 0.6), (96, 0.2), (128, 0.2))
 _MEASURED_SIDE = 128
 _MEASURED_SCENES = 96
 _HELD_OUT_SEED = 2**31
@@ -41,7 +43,7 @@ _WARMUP = 0.03
 
 
 class Pretraining:
-    """A run: the model, the running mean of its weights, which is what is kept, and the optimiser.
+    """A run: the model, the running mean of its weights, which is what is kept, and the optimisers.
 
     Args:
         arguments: the command line.
@@ -53,10 +55,12 @@ class Pretraining:
         self.steps: int = arguments.steps
         self.learning_rate: float = arguments.learning_rate
         self.step = 0
-        self.sam = build_sam_small(resolution=_MEASURED_SIDE).to(self.device)
+        self.sam = build_sam_small(resolution=_MEASURED_SIDE)
+        self.start = None if arguments.weights is None else load_sam_weights(self.sam, arguments.weights).sha256
+        self.sam.to(self.device)
         self.averaged = build_sam_small(resolution=_MEASURED_SIDE).to(self.device)
         self.averaged.load_state_dict(self.sam.state_dict())
-        self.optimizer = AdamW(self.sam.parameters(), lr=self.learning_rate, weight_decay=0.01)
+        self.optimizers = pretraining_optimizers(self.sam, lr=self.learning_rate)
         self.settings = BatchSettings(
             seed=arguments.seed,
             batch_size=arguments.batch_size,
@@ -69,9 +73,10 @@ class Pretraining:
         """One optimiser step; the loss."""
         self.sam.train()
         set_side(self.sam, batch.images.shape[-1])
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * self._rate()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = self.learning_rate * self._rate()
         with precision(self.device):
             embeddings = self.sam.image_encoder(batch.images.to(self.device))
             answers = [(decode_all(self.sam, embeddings, prompts), prompts) for prompts in self._moved(batch)]
@@ -79,7 +84,8 @@ class Pretraining:
         loss = torch.stack(losses).mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.sam.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.step += 1
         self._average()
         return float(loss.detach())
@@ -94,9 +100,7 @@ class Pretraining:
     def _average(self) -> None:
         # Young weights are worth little, so the mean begins short.
         decay = min(_EMA, (1 + self.step) / (10 + self.step))
-        mine = self.sam.state_dict()
-        for name, value in self.averaged.state_dict().items():
-            value.lerp_(mine[name], 1 - decay)
+        torch._foreach_lerp_(list(self.averaged.parameters()), list(self.sam.parameters()), 1 - decay)
 
     def save(self, path: Path) -> None:
         """Write the run's state, whole or not at all."""
@@ -104,9 +108,10 @@ class Pretraining:
             "step": self.step,
             "sam": self.sam.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
             "settings": vars(self.settings),
             "learning_rate": self.learning_rate,
+            "start": self.start,
         }
         with atomic_path(path) as part:
             torch.save(state, part)
@@ -118,13 +123,15 @@ class Pretraining:
             ValueError: the state was saved by a run with other settings.
         """
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if (state["settings"], state["learning_rate"]) != (vars(self.settings), self.learning_rate):
+        own = (vars(self.settings), self.learning_rate, self.start)
+        if (state["settings"], state["learning_rate"], state["start"]) != own:
             msg = f"{path} is of a run with other settings: {state['settings']}"
             raise ValueError(msg)
         self.step = state["step"]
         self.sam.load_state_dict(state["sam"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for optimizer, own in zip(self.optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(own)
 
 
 def held_out() -> dict[str, list[Scene]]:
@@ -181,6 +188,7 @@ def _finish(run: Pretraining, output: Path, last: dict[str, Any], *, seconds: fl
         "parameters": sum(parameter.numel() for parameter in run.averaged.parameters()),
         "settings": vars(run.settings),
         "learning_rate": run.learning_rate,
+        "started_from_sha256": run.start,
         "device": run.device.type,
         "seconds_of_the_last_part": round(seconds),
         "measured": last,
@@ -206,8 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (6000)")
     parser.add_argument("--batch-size", type=int, default=16, help="images a step (16)")
     parser.add_argument("--prompts", type=int, default=3, help="prompts an image (3)")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="highest learning rate (1e-3)")
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="highest learning rate (1.5e-3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, scenes and prompts (0)")
+    parser.add_argument("--weights", type=Path, help="weights of an earlier run to start from (random ones)")
     parser.add_argument("--every", type=int, default=250, help="steps between measurements and checkpoints (250)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")
     parser.add_argument("--workers", type=int, default=1, help="processes that draw scenes (1)")

@@ -77,9 +77,15 @@ def iou(predicted: Tensor, target: Tensor) -> Tensor:
     return torch.where(union > 0, (predicted & target).sum(dim=(-2, -1)) / union.clamp(min=1), 1.0)
 
 
-@torch.inference_mode()
 def measure(sam: Sam, scenes: list[Scene], *, device: torch.device, batch_size: int = 16) -> dict[str, float]:
-    """Mean IoU of the single-mask output on scenes' first targets, at 1, 3 and 8 clean points and a box."""
+    """Means of :func:`scene_ious`."""
+    found = scene_ious(sam, scenes, device=device, batch_size=batch_size)
+    return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+@torch.inference_mode()
+def scene_ious(sam: Sam, scenes: list[Scene], *, device: torch.device, batch_size: int = 16) -> dict[str, list[float]]:
+    """IoU of the single-mask output on each scene's first target, at 1, 3 and 8 clean points and a box."""
     sam.eval()
     set_side(sam, len(scenes[0].image))
     found: dict[str, list[float]] = {}
@@ -91,7 +97,7 @@ def measure(sam: Sam, scenes: list[Scene], *, device: torch.device, batch_size: 
             prompts = to_device(prompts_for(random, [scene.masks[0] for scene in part], plan), device)
             logits = decode_all(sam, embeddings, prompts)[0][:, 0]
             found.setdefault(name, []).extend(iou(logits > 0, prompts.masks > 0).tolist())
-    return {name: float(np.mean(values)) for name, values in found.items()}
+    return found
 
 
 _MEASURED = {

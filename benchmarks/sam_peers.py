@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from spd_bench.models.hugging_face import segment_anything_name
-from spd_bench.models.sam import BACKBONES, build_sam, image_encoder_sizes
+from spd_bench.models.sam import VIT_CONFIGS, build_sam, image_encoder_sizes
 
 if TYPE_CHECKING:
     from transformers import SamModel
@@ -26,7 +26,7 @@ Segment = Callable[[NDArray[np.float32], Sequence[NDArray[np.int64]]], NDArray[n
 def stock_sam(sam: Sam, *, backbone: str, resolution: int) -> Sam:
     """A SAM all of whose modules are segment_anything's own, with another one's weights."""
     stock = build_sam(backbone, resolution=resolution)
-    stock.image_encoder = ImageEncoderViT(**image_encoder_sizes(BACKBONES[backbone], resolution=resolution))
+    stock.image_encoder = ImageEncoderViT(**image_encoder_sizes(VIT_CONFIGS[backbone], resolution=resolution))
     stock.load_state_dict(sam.state_dict())
     return stock.eval()
 
@@ -35,7 +35,7 @@ def transformers_sam(sam: Sam, *, backbone: str, resolution: int) -> SamModel:
     """Transformers' SAM of the same sizes, with a SAM's weights."""
     from transformers import SamConfig, SamMaskDecoderConfig, SamModel, SamPromptEncoderConfig, SamVisionConfig
 
-    config = BACKBONES[backbone]
+    config = VIT_CONFIGS[backbone]
     width = config.prompt_embed_dim
     model = SamModel(
         SamConfig(

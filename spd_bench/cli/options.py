@@ -45,14 +45,19 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
 
 def add_method_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     """Backbone, weights and the methods' own settings."""
-    parser.add_argument("--backbone", default="vit_b", help="SAM backbone: vit_b, vit_l, vit_h or vit_t (vit_b)")
+    parser.add_argument(
+        "--backbone",
+        help="SAM backbone: vit_b, vit_l, vit_h, vit_t or sam_small (that of the weights: vit_b for published ones, "
+        "sam_small without any)",
+    )
     parser.add_argument(
         "--weights",
         action="append",
         default=[],
-        metavar="[NAME=]PATH",
+        metavar="[NAME=]PATH|builtin|random",
         help="checkpoint of sam, medsam, sam2 or medsam2 (sam where no name is given; repeatable); others are looked "
-        "for by their published names in the folder SPD_WEIGHTS_DIR; without any a row trains from scratch",
+        "for by their published names in the folder SPD_WEIGHTS_DIR. builtin: the package's own small SAM, the default "
+        "where no others are found and no other --backbone is given; random: train from scratch",
     )
     parser.add_argument(
         "--allow-random",

@@ -8,6 +8,7 @@ from typing import Any
 
 from spd_bench.errors import InputError
 from spd_bench.methods.method import Method, MethodRun, plans_name
+from spd_bench.models.builtin_weights import RANDOM, weights_name
 from spd_bench.storage import sha256_of_file
 from spd_bench.training.records import RECORD_NAME, RunRecord, environment, read_record
 from spd_bench.training.run import TrainingRun, recorded_method_settings, train
@@ -116,5 +117,5 @@ def _weights(settings: dict[str, Any]) -> dict[str, str | None]:
     if "weights" not in settings:
         return {"name": "none", "sha256": None}
     if settings["weights"] is None:
-        return {"name": "random", "sha256": None}
-    return {"name": settings["weights"].rpartition("/")[2], "sha256": settings["weights_sha256"]}
+        return {"name": RANDOM, "sha256": None}
+    return {"name": weights_name(settings["weights"]), "sha256": settings["weights_sha256"]}

@@ -18,13 +18,14 @@ from typing import Any, ClassVar
 from spd_bench.losses import LossSettings
 from spd_bench.methods.method import Method, MethodOptions
 from spd_bench.methods.sam_family import trained_predictor, zero_shot_predictor
+from spd_bench.methods.start import Start
 from spd_bench.models.medsam import BoxSamNetwork
 from spd_bench.models.sam import build_sam
 from spd_bench.models.sam_network import SamNetwork
 from spd_bench.planning.plan import Plan
 from spd_bench.training.sam_settings import SamSettings, encoder_and_decoder
 from spd_bench.training.sam_trainer import SamTrainer
-from spd_bench.training.settings import Budget, TrainingSettings, pretrained_training, scratch_training
+from spd_bench.training.settings import Budget, TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,20 +79,27 @@ _NOTE = "prompted with the box of the slice's points and a margin; a slice witho
 _LOSS = LossSettings(dice_weight=1.0, focal_weight=0.0, cross_entropy_weight=1.0, dice_sums="squared")
 
 
+def _start(options: MethodOptions) -> Start:
+    """MedSAM's weights; without them those of SAM, from which MedSAM itself was trained."""
+    return options.start("medsam", "sam")
+
+
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return MedSamSettings(backbone=options.backbone, **options.weights_of("medsam"), **options.overrides).to_json()
+    start = _start(options)
+    return MedSamSettings(**start.settings, **{**start.intensity, **options.overrides}).to_json()
 
 
 def _zero_shot_settings(options: MethodOptions) -> dict[str, Any]:
-    weights = options.needed_weights_of("medsam")
-    return ZeroShotMedSamSettings(backbone=options.backbone, **weights, **options.overrides).to_json()
+    start = options.needed_start("medsam")
+    return ZeroShotMedSamSettings(**start.settings, **{**start.intensity, **options.overrides}).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    if options.weights_of("medsam")["weights"] is None:
-        return replace(scratch_training(budget), loss=replace(_LOSS, dice_over="batch"))
+    start = _start(options)
+    if not start.published:
+        return replace(start.training(budget), loss=replace(_LOSS, dice_over="batch"))
     return replace(
-        pretrained_training(budget),
+        start.training(budget),
         loss=_LOSS,
         optimizer="adamw",
         learning_rate=1e-4,

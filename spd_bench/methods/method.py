@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from spd_bench.errors import InputError
-from spd_bench.models.weight_families import WEIGHTS_VARIABLE, find_weights
-from spd_bench.models.weight_files import weights_sha256
+from spd_bench.methods.start import Start, choose_start
+from spd_bench.models.weight_families import WEIGHTS_VARIABLE
 from spd_bench.planning.plan import NNUNET_CONFIGURATION, Plan
 from spd_bench.planning.planner import PLANS_NAME
 from spd_bench.prediction.volume import VolumePredictor
@@ -28,15 +28,15 @@ class MethodOptions:
     """What a user may choose for all methods; each method takes what concerns it.
 
     Attributes:
-        backbone: SAM backbone of the rows that have one.
-        weights: checkpoints by family ("sam", "medsam", "sam2", "medsam2").
+        backbone: SAM backbone of the rows that have one; None: that of the weights.
+        weights: checkpoints by family ("sam", "medsam", "sam2", "medsam2"), None for random weights.
         weights_folder: where published checkpoints are looked for by their names; None for nowhere.
         allow_random: run rows that mean nothing without weights with random ones all the same.
         overrides: values for the method's own settings by their names.
     """
 
-    backbone: str = "vit_b"
-    weights: Mapping[str, Path] = field(default_factory=dict)
+    backbone: str | None = None
+    weights: Mapping[str, Path | None] = field(default_factory=dict)
     weights_folder: Path | None = None
     allow_random: bool = False
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -47,26 +47,25 @@ class MethodOptions:
             msg = f"there is no setting {next(iter(self.overrides))!r}"
             raise ValueError(msg)
 
-    def weights_of(self, family: str, *, backbone: str | None = None) -> dict[str, Any]:
-        """The settings ``weights`` and ``weights_sha256`` of a family, both None for random weights."""
-        path = find_weights(family, backbone=backbone or self.backbone, given=self.weights, folder=self.weights_folder)
-        if path is None:
-            return {"weights": None, "weights_sha256": None}
-        return {"weights": str(path.absolute()), "weights_sha256": weights_sha256(path)}
+    def start(self, *families: str, backbone: str | None = None) -> Start:
+        """What a row starts from that takes weights of these families, see ``choose_start``."""
+        return choose_start(
+            families, backbone=backbone or self.backbone, given=self.weights, folder=self.weights_folder
+        )
 
-    def needed_weights_of(self, family: str, *, backbone: str | None = None) -> dict[str, Any]:
-        """As :meth:`weights_of`, for rows that mean nothing with random weights.
+    def needed_start(self, family: str, *, backbone: str | None = None) -> Start:
+        """As :meth:`start`, for rows that mean nothing with random weights.
 
         Raises:
             MissingWeightsError: there are none, and random ones were not asked for.
         """
-        found = self.weights_of(family, backbone=backbone)
-        if found["weights"] is None and not self.allow_random:
+        start = self.start(family, backbone=backbone)
+        if start.from_scratch and not self.allow_random:
             raise MissingWeightsError(
-                f"this row means nothing without the weights of {family} ({backbone or self.backbone})",
+                f"this row means nothing without the weights of {family} ({start.backbone})",
                 remedy=f"give --weights {family}=FILE, set {WEIGHTS_VARIABLE}, or run it with --allow-random",
             )
-        return found
+        return start
 
 
 @dataclass(frozen=True, kw_only=True)

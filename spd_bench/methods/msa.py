@@ -26,7 +26,7 @@ from spd_bench.models.sam_network import SamNetwork
 from spd_bench.planning.plan import Plan
 from spd_bench.training.sam_settings import SamSettings, encoder_and_decoder
 from spd_bench.training.sam_trainer import SamTrainer
-from spd_bench.training.settings import Budget, TrainingSettings, pretrained_training, scratch_training
+from spd_bench.training.settings import Budget, TrainingSettings
 
 POINT_CHOICES: dict[str, type[SamNetwork]] = {"all": SamNetwork, "one": OneClickSamNetwork}
 """Which of a slice's points are the prompt."""
@@ -93,14 +93,15 @@ _LOSS = LossSettings(dice_weight=0.0, focal_weight=0.0, cross_entropy_weight=1.0
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return MsaSettings(backbone=options.backbone, **options.weights_of("sam"), **options.overrides).to_json()
+    return MsaSettings(**options.start("sam").settings, **options.overrides).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    if options.weights_of("sam")["weights"] is None:
-        return replace(scratch_training(budget), loss=_LOSS)
+    start = options.start("sam")
+    if not start.published:
+        return replace(start.training(budget), loss=_LOSS)
     return replace(
-        pretrained_training(budget),
+        start.training(budget),
         loss=_LOSS,
         optimizer="adam",
         learning_rate=1e-4,

@@ -56,8 +56,8 @@ class ConsensusPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    weights = options.needed_weights_of("sam")
-    return ZeroShotSamSettings(backbone=options.backbone, **weights, **options.overrides).to_json()
+    start = options.needed_start("sam")
+    return ZeroShotSamSettings(**start.settings, **{**start.intensity, **options.overrides}).to_json()
 
 
 def _consensus_predictor(run: MethodRun) -> VolumePredictor:

@@ -65,8 +65,8 @@ def _settings_of(family: str) -> Callable[[MethodOptions], dict[str, Any]]:
     def settings(options: MethodOptions) -> dict[str, Any]:
         chosen = {**_DEFAULTS[family], **options.overrides}
         backbone = str(chosen.pop("backbone", Sam2Settings.backbone))
-        weights = options.needed_weights_of(family, backbone=backbone)
-        return Sam2Settings(backbone=backbone, **weights, **chosen).to_json()
+        start = options.needed_start(family, backbone=backbone)
+        return Sam2Settings(**start.settings, **chosen).to_json()
 
     return settings
 

@@ -107,8 +107,8 @@ def _refining(coarse: Method, *, name: str, title: str, base: str | None = None)
     """The row that refines another row's masks; it uses prompts where that one does."""
 
     def settings(options: MethodOptions) -> SamRefinerSettings:
-        weights = options.needed_weights_of("sam")
-        return SamRefinerSettings(backbone=options.backbone, coarse=coarse.name, **weights, **options.overrides)
+        start = options.needed_start("sam")
+        return SamRefinerSettings(coarse=coarse.name, **start.settings, **{**start.intensity, **options.overrides})
 
     def predictor(run: MethodRun) -> SamRefinerPredictor:
         chosen = settings(run.own_options)

@@ -13,12 +13,12 @@ from typing import Any, ClassVar
 
 from spd_bench.methods.method import Method, MethodOptions
 from spd_bench.methods.sam_family import trained_predictor
-from spd_bench.models.lora import LoraSettings, add_lora
+from spd_bench.models.lora import Adaptation, LoraSettings, add_lora, resolved_adaptation
 from spd_bench.models.sam_network import SamNetwork
 from spd_bench.planning.plan import Plan
 from spd_bench.training.sam_settings import SamSettings, encoder_and_decoder
 from spd_bench.training.sam_trainer import SamTrainer
-from spd_bench.training.settings import Budget, TrainingSettings, pretrained_training, scratch_training
+from spd_bench.training.settings import Budget, TrainingSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +26,14 @@ class SamTuningSettings(SamSettings):
     """SAM with LoRA.
 
     Attributes:
-        lora_rank: rank of LoRA; used with weights only.
+        adaptation: whether LoRA is trained or the ``whole`` encoder; None: LoRA with weights, the whole without.
+        lora_rank: rank of LoRA.
         lora_alpha: LoRA's scale.
         lora_dropout: LoRA's dropout.
         lora_target: what LoRA adapts, a name in ``LORA_TARGETS``.
     """
 
+    adaptation: Adaptation | None = None
     lora_rank: int = 8
     lora_alpha: float = 16.0
     lora_dropout: float = 0.1
@@ -40,6 +42,7 @@ class SamTuningSettings(SamSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._lora()
+        resolved_adaptation(self.adaptation, from_scratch=self.from_scratch)
 
     @property
     def trained_parts(self) -> tuple[str, ...]:
@@ -47,9 +50,9 @@ class SamTuningSettings(SamSettings):
         return encoder_and_decoder(from_scratch=self.from_scratch)
 
     def untrained_network(self, resolution: int) -> SamNetwork:
-        """SAM, with LoRA where it starts from weights."""
+        """SAM, with LoRA where that is the adaptation."""
         network = super().untrained_network(resolution)
-        if not self.from_scratch:
+        if resolved_adaptation(self.adaptation, from_scratch=self.from_scratch) == "lora":
             add_lora(network.sam.image_encoder, self._lora())
         return network
 
@@ -66,12 +69,11 @@ class SamTuningTrainer(SamTrainer):
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return SamTuningSettings(backbone=options.backbone, **options.weights_of("sam"), **options.overrides).to_json()
+    return SamTuningSettings(**options.start("sam").settings, **options.overrides).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    from_scratch = options.weights_of("sam")["weights"] is None
-    return scratch_training(budget) if from_scratch else pretrained_training(budget)
+    return options.start("sam").training(budget)
 
 
 SAM_TUNING = Method(

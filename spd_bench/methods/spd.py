@@ -27,7 +27,7 @@ from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, Pro
 from spd_bench.prompts.points import PointPrompts
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.training.run import load_network
-from spd_bench.training.settings import Budget, TrainingSettings, pretrained_training, scratch_training
+from spd_bench.training.settings import Budget, TrainingSettings
 from spd_bench.training.spd_settings import SPDSettings
 from spd_bench.training.spd_trainer import SPDTrainer
 
@@ -40,6 +40,10 @@ class SPDPredictor:
         self._settings = settings
         self._plan = plan
         self._device = device
+
+    def set_threshold(self, threshold: float) -> None:
+        """Distil with another tau than the one that the network was trained with."""
+        self._network.threshold.fill_(threshold)
 
     @property
     def _context(self) -> int:
@@ -94,15 +98,14 @@ class SPDPredictor:
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    weights = options.weights_of("sam")
-    # A saliency map from scratch is far from the paper's, whose values are polarised and make 0.5 as good as any.
-    from_scratch = {"threshold": None} if weights["weights"] is None else {}
-    return SPDSettings(backbone=options.backbone, **weights, **{**from_scratch, **options.overrides}).to_json()
+    start = options.start("sam")
+    # A small budget's saliency map is far from the paper's, whose values are polarised and make 0.5 as good as any.
+    chosen = {} if start.published else {"threshold": None}
+    return SPDSettings(**start.settings, **{**chosen, **options.overrides}).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:
-    from_scratch = options.weights_of("sam")["weights"] is None
-    training = scratch_training(budget) if from_scratch else pretrained_training(budget)
+    training = options.start("sam").training(budget)
     SPDTrainer.check_epochs(training.epochs)
     return training
 

@@ -5,9 +5,12 @@ Chen et al., "Training Deep Nets with Sublinear Memory Cost" (arXiv 1604.06174),
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from torch import nn
 
 from spd_bench.models.image_encoder import FusedImageEncoder
+from spd_bench.models.sam_small_encoder import SmallImageEncoder
 
 
 def set_gradient_checkpointing(encoder: nn.Module, *, enabled: bool) -> None:
@@ -23,7 +26,12 @@ def set_gradient_checkpointing(encoder: nn.Module, *, enabled: bool) -> None:
     Raises:
         ValueError: the encoder is another one.
     """
-    if not isinstance(encoder, FusedImageEncoder):
-        msg = f"gradient checkpointing needs a {FusedImageEncoder.__name__}, got {type(encoder).__name__}"
+    if not can_checkpoint(encoder):
+        msg = f"gradient checkpointing needs an image encoder of SAM's, got {type(encoder).__name__}"
         raise ValueError(msg)
     encoder.checkpoints_gradients = enabled
+
+
+def can_checkpoint(encoder: nn.Module | None) -> TypeGuard[FusedImageEncoder | SmallImageEncoder]:
+    """Whether ``set_gradient_checkpointing`` knows how to save memory in ``encoder``."""
+    return isinstance(encoder, FusedImageEncoder | SmallImageEncoder)

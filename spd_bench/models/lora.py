@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -96,6 +97,27 @@ def _adapt_q_and_v(encoder: nn.Module, settings: LoraSettings) -> None:
         raise ValueError(msg)
     for attention in attentions:
         attention.qkv = QVLoraLinear(attention.qkv, rank=settings.rank, alpha=settings.alpha, dropout=settings.dropout)
+
+
+Adaptation = Literal["lora", "whole"]
+"""How a pretrained image encoder is trained: by LoRA, or with all its parameters."""
+
+
+def resolved_adaptation(adaptation: Adaptation | None, *, from_scratch: bool) -> Adaptation:
+    """The choice, by default LoRA with weights and the whole encoder without.
+
+    Raises:
+        ValueError: it is no such choice, or LoRA of an encoder that has learned nothing.
+    """
+    if adaptation is None:
+        return "whole" if from_scratch else "lora"
+    if adaptation not in get_args(Adaptation):
+        msg = f"adaptation must be none or one of {', '.join(get_args(Adaptation))}, got {adaptation!r}"
+        raise ValueError(msg)
+    if adaptation == "lora" and from_scratch:
+        msg = "adaptation must be 'whole' from scratch, got 'lora'"
+        raise ValueError(msg)
+    return adaptation
 
 
 LORA_TARGETS: dict[str, Callable[[nn.Module, LoraSettings], None]] = {"qkv": _adapt_qkv, "q_v": _adapt_q_and_v}

@@ -12,6 +12,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from spd_bench.models.image_encoder import FusedBlock, FusedImageEncoder
+from spd_bench.models.sam_small_encoder import SmallImageEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,7 @@ class AdapterBlock(nn.Module):
         return cast(Tensor, tokens + self.mlp(normalised) + self.mlp_scale * self.mlp_adapter(normalised))
 
 
-def add_adapters(encoder: FusedImageEncoder, settings: AdapterSettings) -> None:
+def add_adapters(encoder: FusedImageEncoder | SmallImageEncoder, settings: AdapterSettings) -> None:
     """Put adapters into every block of ``encoder``, in place.
 
     It stays the same object; in its state dict ``attention_adapter.*`` and ``mlp_adapter.*`` stand beside each
@@ -91,7 +92,7 @@ def add_adapters(encoder: FusedImageEncoder, settings: AdapterSettings) -> None:
         encoder.blocks[index] = AdapterBlock(cast(FusedBlock, block), settings)
 
 
-def ignore_relative_positions(encoder: FusedImageEncoder) -> None:
+def ignore_relative_positions(encoder: FusedImageEncoder | SmallImageEncoder) -> None:
     """Attend without the relative positions, in place; their parameters stay where they are, unused."""
     for block in encoder.blocks:
-        block.attn.use_rel_pos = False
+        cast(FusedBlock, block).attn.use_rel_pos = False

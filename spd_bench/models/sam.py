@@ -7,6 +7,7 @@ https://github.com/facebookresearch/segment-anything), so the state-dict keys of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ from torch import nn
 
 from spd_bench.errors import InputError
 from spd_bench.models.image_encoder import FusedImageEncoder
+from spd_bench.models.sam_small import build_sam_small
 
 PRETRAINED_RESOLUTION = 1024
 """Side, in pixels, of the square images that the published SAM weights were trained on."""
@@ -23,7 +25,7 @@ PRETRAINED_RESOLUTION = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class SamConfig:
-    """The sizes of one SAM.
+    """The sizes of one SAM whose image encoder is SAM's own vision transformer.
 
     Attributes:
         embed_dim: width of the image encoder's tokens.
@@ -62,7 +64,7 @@ class SamConfig:
             raise ValueError(msg)
 
 
-BACKBONES: dict[str, SamConfig] = {
+VIT_CONFIGS: dict[str, SamConfig] = {
     "vit_b": SamConfig(embed_dim=768, depth=12, num_heads=12, global_attn_indexes=(2, 5, 8, 11)),
     "vit_l": SamConfig(embed_dim=1024, depth=24, num_heads=16, global_attn_indexes=(5, 11, 17, 23)),
     "vit_h": SamConfig(embed_dim=1280, depth=32, num_heads=16, global_attn_indexes=(7, 15, 23, 31)),
@@ -79,13 +81,17 @@ BACKBONES: dict[str, SamConfig] = {
 }
 """SAM's three published backbones, and ``vit_t``: ours, without published weights, small enough for a CPU."""
 
+SMALL_BACKBONE = "sam_small"
+"""The backbone that the package has weights for (``spd_bench.models.builtin_weights``)."""
+
 
 def build_sam(backbone: str, *, resolution: int) -> Sam:
     """A SAM with random weights for square images of one size.
 
     Args:
         backbone: a name in ``BACKBONES``.
-        resolution: side of the input images in pixels, a multiple of the backbone's patch size.
+        resolution: side of the input images in pixels, a multiple of the backbone's patch size (of 32 for
+            ``sam_small``).
 
     Returns:
         The model, in evaluation mode. Its ``pixel_mean`` and ``pixel_std`` are SAM's own; only
@@ -93,11 +99,16 @@ def build_sam(backbone: str, *, resolution: int) -> Sam:
 
     Raises:
         InputError: the backbone is unknown.
-        ValueError: the resolution is not a positive multiple of the patch size.
+        ValueError: the resolution does not suit the backbone.
     """
+    check_backbone(backbone)
+    return BACKBONES[backbone](resolution=resolution)
+
+
+def check_backbone(backbone: str) -> None:
+    """Raise InputError where there is no backbone of that name."""
     if backbone not in BACKBONES:
         raise InputError(f"unknown backbone {backbone!r}", remedy=f"choose one of {', '.join(BACKBONES)}")
-    return build_sam_from_config(BACKBONES[backbone], resolution=resolution)
 
 
 def build_sam_from_config(config: SamConfig, *, resolution: int) -> Sam:
@@ -146,3 +157,10 @@ def _build_mask_decoder(config: SamConfig) -> MaskDecoder:
         iou_head_depth=3,
         iou_head_hidden_dim=config.prompt_embed_dim,
     )
+
+
+BACKBONES: dict[str, Callable[..., Sam]] = {
+    **{name: partial(build_sam_from_config, config) for name, config in VIT_CONFIGS.items()},
+    SMALL_BACKBONE: build_sam_small,
+}
+"""All backbones by name: each builds a SAM for a ``resolution``."""

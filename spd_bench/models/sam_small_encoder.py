@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
+import torch
 from segment_anything.modeling.common import LayerNorm2d
 from segment_anything.modeling.image_encoder import Block
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from spd_bench.models.image_encoder import FusedBlock
 
@@ -31,7 +34,8 @@ class SmallImageEncoder(nn.Module):
     positions: they stand in ``blocks`` under the names that LoRA and adapters look for. Features at stride 32 and the
     image's mean are the context beyond a window. All is brought back to stride 8 and summed, as in a feature pyramid
     (Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017). Nothing in it depends on the image's
-    size, and there is no batch normalisation. Attribute: ``img_size``.
+    size, and there is no batch normalisation. Attributes: ``img_size`` and ``checkpoints_gradients``, whether training
+    keeps only what lies between stages and blocks (see ``spd_bench.models.checkpointing``).
 
     Args:
         img_size: side of the square images in pixels.
@@ -41,6 +45,7 @@ class SmallImageEncoder(nn.Module):
     def __init__(self, *, img_size: int, out_chans: int) -> None:
         super().__init__()
         self.img_size = img_size
+        self.checkpoints_gradients = False
         half, quarter, eighth, sixteenth = _WIDTHS
         self.stage1 = nn.Sequential(
             nn.Conv2d(3, half, 5, stride=2, padding=2, bias=False), nn.GroupNorm(_GROUPS, half), nn.ReLU()
@@ -64,17 +69,22 @@ class SmallImageEncoder(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W), sides multiples of 32 -> embeddings (B, out_chans, H / 8, W / 8)."""
-        quarter = self.stage2(self.stage1(images))
-        eighth = self.stage3(quarter)
-        tokens = self.stage4(eighth).permute(0, 2, 3, 1)
+        quarter = self._run(self.stage2, self._run(self.stage1, images))
+        eighth = self._run(self.stage3, quarter)
+        tokens = self._run(self.stage4, eighth).permute(0, 2, 3, 1)
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = self._run(block, tokens)
         sixteenth = tokens.permute(0, 3, 1, 2)
-        coarse = self.coarse(sixteenth)
+        coarse = self._run(self.coarse, sixteenth)
         summed = self.from_stage2(quarter) + self.from_stage3(eighth)
         summed = summed + _enlarged(self.from_blocks(sixteenth), 2) + _enlarged(self.from_coarse(coarse), 4)
         summed = summed + self.from_global(coarse.mean(dim=(2, 3), keepdim=True))
         return cast(Tensor, self.neck(summed))
+
+    def _run(self, part: Callable[[Tensor], Tensor], features: Tensor) -> Tensor:
+        if self.checkpoints_gradients and torch.is_grad_enabled():
+            return checkpoint(part, features, use_reentrant=False)
+        return part(features)
 
 
 class ResidualBlock(nn.Module):

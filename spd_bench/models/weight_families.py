@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spd_bench.errors import InputError
+from spd_bench.models.builtin_weights import BUILTIN, RANDOM, builtin_weights
 from spd_bench.models.weight_files import weights_sha256
 
 WEIGHTS_VARIABLE = "SPD_WEIGHTS_DIR"
@@ -73,6 +74,7 @@ WEIGHT_FAMILIES: dict[str, dict[str, PublishedWeights]] = {
 """What is published, by family (the NAME of ``--weights NAME=PATH``) and backbone."""
 
 _DEFAULT_FAMILY = "sam"
+_FAMILIES_OF_SAM = ("sam", "medsam")
 
 
 def check_published(path: Path) -> str:
@@ -93,13 +95,14 @@ def check_published(path: Path) -> str:
     return sha256
 
 
-def find_weights(family: str, *, backbone: str, given: Mapping[str, Path], folder: Path | None) -> Path | None:
+def find_weights(family: str, *, backbone: str, given: Mapping[str, Path | None], folder: Path | None) -> Path | None:
     """Where the weights of a family and backbone lie, or None where the user has none.
 
     Args:
         family: a name in ``WEIGHT_FAMILIES``.
         backbone: name of the backbone; one that nothing is published for has only what is ``given``.
-        given: paths by family, as from ``parse_weights``; they go before ``folder``.
+        given: paths by family, as from ``parse_weights``, None where random weights were asked for; they go before
+            ``folder``.
         folder: searched for the publisher's file and then for the Hugging Face folder, under the repository's
             whole name (``facebook/sam-vit-base``) or the last part of it. See ``weights_folder``.
 
@@ -109,7 +112,8 @@ def find_weights(family: str, *, backbone: str, given: Mapping[str, Path], folde
     _check_family(family)
     for name, path in given.items():
         _check_family(name)
-        _check_exists(path, name)
+        if path is not None:
+            _check_exists(path, name)
     if family in given:
         return given[family]
     published = WEIGHT_FAMILIES[family].get(backbone)
@@ -140,12 +144,13 @@ def weights_folder() -> Path | None:
     return folder
 
 
-def parse_weights(values: Sequence[str]) -> dict[str, Path]:
+def parse_weights(values: Sequence[str]) -> dict[str, Path | None]:
     """What ``--weights`` was given, as paths by family.
 
     Args:
         values: each NAME=PATH with a name in ``WEIGHT_FAMILIES``, or PATH alone for "sam". A path may hold "=":
             what stands before the first one is a name unless the whole is a path that exists, or has a "/" in it.
+            For "sam" and "medsam" PATH may be "builtin", the package's own weights, and for all "random", none.
 
     Raises:
         InputError: a name is unknown or given twice, or a path is empty or does not exist.
@@ -154,24 +159,35 @@ def parse_weights(values: Sequence[str]) -> dict[str, Path]:
         >>> parse_weights([])
         {}
     """
-    given: dict[str, Path] = {}
+    given: dict[str, Path | None] = {}
     for value in values:
-        name, path = _split(value)
+        name, text = _split(value)
         if name in given:
             raise InputError(f"weights given twice for {name!r}", remedy="give one path for each name")
-        _check_exists(path, name)
-        given[name] = path
+        given[name] = _path(text, name)
     return given
 
 
-def _split(value: str) -> tuple[str, Path]:
+def _path(text: str, name: str) -> Path | None:
+    if text == RANDOM:
+        return None
+    if text == BUILTIN:
+        if name not in _FAMILIES_OF_SAM:
+            raise InputError(f"there are no {BUILTIN} weights of {name}", remedy="give the path of a file or folder")
+        return builtin_weights()
+    path = Path(text).expanduser()
+    _check_exists(path, name)
+    return path
+
+
+def _split(value: str) -> tuple[str, str]:
     name, equals, path = value.partition("=")
     if not equals or (name not in WEIGHT_FAMILIES and ("/" in name or Path(value).exists())):
         name, path = _DEFAULT_FAMILY, value
     _check_family(name)
     if not path:
         raise InputError(f"no path in --weights {value!r}", remedy="give NAME=PATH, or PATH for SAM's")
-    return name, Path(path).expanduser()
+    return name, path
 
 
 def _check_family(name: str) -> None:

@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from spd_bench.errors import InputError
+from spd_bench.models.builtin_weights import RANDOM, weights_name
 from spd_bench.models.hugging_face import is_sam_model, to_segment_anything
-from spd_bench.models.sam import BACKBONES
+from spd_bench.models.sam import BACKBONES, SMALL_BACKBONE, VIT_CONFIGS
 from spd_bench.models.weight_families import check_published
 from spd_bench.models.weight_files import read_state_dict
 from spd_bench.models.weight_keys import check_keys
@@ -29,7 +30,7 @@ class WeightsInfo:
     """Where a network's starting weights come from, as a run record states it.
 
     Attributes:
-        name: the file's or folder's name, or "random".
+        name: the file's or folder's name, "builtin" for the package's own, or "random".
         sha256: hex SHA-256 of the weights (see ``weight_files.weights_sha256``), or None for random ones.
     """
 
@@ -39,7 +40,7 @@ class WeightsInfo:
 
 def random_weights_info() -> WeightsInfo:
     """The record of a network that starts without pretrained weights."""
-    return WeightsInfo(name="random", sha256=None)
+    return WeightsInfo(name=RANDOM, sha256=None)
 
 
 def load_sam_weights(sam: Sam, path: Path) -> WeightsInfo:
@@ -67,7 +68,7 @@ def load_sam_weights(sam: Sam, path: Path) -> WeightsInfo:
     weights = _fit_positions(weights, sam)
     check_keys(weights, sam.state_dict(), network="this backbone", path=path, remedy=_remedy)
     sam.load_state_dict(weights)
-    return WeightsInfo(name=path.absolute().name, sha256=sha256)
+    return WeightsInfo(name=weights_name(path), sha256=sha256)
 
 
 def _refuse_other_architectures(names: Collection[str], path: Path) -> None:
@@ -85,7 +86,7 @@ def _fit_positions(weights: dict[str, Tensor], sam: Sam) -> dict[str, Tensor]:
     encoder = sam.image_encoder
     fitted = dict(weights)
     key = "image_encoder.pos_embed"
-    if key in weights and weights[key].ndim == 4:
+    if key in weights and weights[key].ndim == 4 and hasattr(encoder, "pos_embed"):
         fitted[key] = _resize_absolute(weights[key], size=tuple(encoder.pos_embed.shape[1:3]))
     for number, block in enumerate(encoder.blocks):
         if block.window_size:
@@ -116,7 +117,9 @@ def _resize_relative(table: Tensor, *, length: int) -> Tensor:
 def _remedy(weights: Mapping[str, Tensor]) -> str:
     positions = weights.get("image_encoder.pos_embed")
     if positions is not None:
-        for name, config in BACKBONES.items():
+        for name, config in VIT_CONFIGS.items():
             if positions.shape[-1] == config.embed_dim:
                 return f"the file is as wide as backbone {name}: choose that one, or another file"
+    if any(name.startswith("image_encoder.stage1.") for name in weights):
+        return f"the file is of backbone {SMALL_BACKBONE}: choose that one, or another file"
     return f"choose the backbone that the file was made for ({', '.join(BACKBONES)}), or another file"

@@ -17,8 +17,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import Dataset
 
 from spd_bench.losses import LossSettings, segmentation_loss
-from spd_bench.models.checkpointing import set_gradient_checkpointing
-from spd_bench.models.image_encoder import FusedImageEncoder
+from spd_bench.models.checkpointing import can_checkpoint, set_gradient_checkpointing
 from spd_bench.models.precision import precision
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
@@ -127,7 +126,7 @@ class PromptTrainer(TrackedTrainer):
         super().initialize()
         encoder = getattr(getattr(self.bare_network, "sam", None), "image_encoder", None)
         trained = encoder is not None and any(parameter.requires_grad for parameter in encoder.parameters())
-        if self.settings.gradient_checkpointing and trained and isinstance(encoder, FusedImageEncoder):
+        if self.settings.gradient_checkpointing and trained and can_checkpoint(encoder):
             set_gradient_checkpointing(encoder, enabled=True)
             self.notes["gradient_checkpointing"] = True
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from spd_bench.errors import InputError
 from spd_bench.models.intensity import INTENSITIES
-from spd_bench.models.sam import BACKBONES, build_sam
+from spd_bench.models.sam import build_sam, check_backbone
 from spd_bench.models.sam_network import SamNetwork
 from spd_bench.training.prompted import EmptyPrompt
 
@@ -31,8 +30,7 @@ class SamSettings:
     empty_prompt: EmptyPrompt = "skip"
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise InputError(f"unknown backbone {self.backbone!r}", remedy=f"choose one of {', '.join(BACKBONES)}")
+        check_backbone(self.backbone)
         choices = {"intensity": tuple(INTENSITIES), "empty_prompt": get_args(EmptyPrompt)}
         for name, known in choices.items():
             if getattr(self, name) not in known:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from spd_bench.errors import InputError
-from spd_bench.models.lora import LoraSettings
-from spd_bench.models.sam import BACKBONES
+from spd_bench.models.lora import Adaptation, LoraSettings, resolved_adaptation
+from spd_bench.models.sam import check_backbone
 from spd_bench.models.spd import SPDModelSettings
 from spd_bench.training.prompted import EmptyPrompt
 
@@ -23,7 +22,8 @@ class SPDSettings:
         backbone: name of the SAM backbone.
         weights: path of a SAM checkpoint, or None: the encoder is then trained whole, "from scratch".
         weights_sha256: hash of that checkpoint, None for random weights.
-        lora_rank: rank of LoRA; used with weights only.
+        adaptation: whether Stage I trains LoRA or the ``whole`` encoder; None: LoRA with weights, the whole without.
+        lora_rank: rank of LoRA.
         lora_alpha: LoRA's scale.
         lora_dropout: LoRA's dropout.
         lora_target: what LoRA adapts, a name in ``LORA_TARGETS``.
@@ -47,6 +47,7 @@ class SPDSettings:
     backbone: str = "vit_b"
     weights: str | None = None
     weights_sha256: str | None = None
+    adaptation: Adaptation | None = None
     lora_rank: int = 8
     lora_alpha: float = 16.0
     lora_dropout: float = 0.1
@@ -81,9 +82,9 @@ class SPDSettings:
             if not holds:
                 msg = f"{message}, got {self}"
                 raise ValueError(msg)
-        if self.backbone not in BACKBONES:
-            raise InputError(f"unknown backbone {self.backbone!r}", remedy=f"choose one of {', '.join(BACKBONES)}")
+        check_backbone(self.backbone)
         self._lora()
+        resolved_adaptation(self.adaptation, from_scratch=self.weights is None)
 
     def _lora(self) -> LoraSettings:
         return LoraSettings(
@@ -92,12 +93,15 @@ class SPDSettings:
 
     def model(self, resolution: int) -> SPDModelSettings:
         """The network's own settings."""
+        adaptation = resolved_adaptation(self.adaptation, from_scratch=self.weights is None)
         return SPDModelSettings(
             backbone=self.backbone,
             resolution=resolution,
-            lora=self._lora() if self.weights is not None else None,
+            lora=self._lora() if adaptation == "lora" else None,
             saliency_bias=self.saliency_bias,
-            train_prompt_encoder=self.train_prompt_encoder,
+            train_prompt_encoder=self.weights is None
+            if self.train_prompt_encoder is None
+            else self.train_prompt_encoder,
         )
 
     def context_of(self, planned: int) -> int:

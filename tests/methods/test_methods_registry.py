@@ -175,7 +175,8 @@ def test_a_row_that_means_nothing_without_weights_asks_for_them(make_method_run:
 
 
 def test_a_group_leaves_out_what_lacks_weights_but_a_named_row_stays(tmp_path: Path) -> None:
-    reasons = without_weights(ROWS, named=["medsam_zero_shot"], options=lambda _: MethodOptions())
+    random = MethodOptions(weights={"sam": None})
+    reasons = without_weights(ROWS, named=["medsam_zero_shot"], options=lambda _: random)
     assert "sam" in reasons
     assert "--weights sam=FILE" in reasons["sam"]
     assert {"sam_refiner", "sam_refiner_points", "sam2", "medsam2"} <= reasons.keys()

@@ -99,4 +99,4 @@ def test_impossible_sizes_are_refused(change: dict[str, object], named: str) -> 
 
 
 def test_the_registry_holds_the_four_backbones() -> None:
-    assert list(BACKBONES) == ["vit_b", "vit_l", "vit_h", "vit_t"]
+    assert list(BACKBONES) == ["vit_b", "vit_l", "vit_h", "vit_t", "sam_small"]

@@ -1,0 +1,97 @@
+"""Trained networks on points that they were not trained with: other severities, and SPD's other thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from spd_bench.cells import Cell, Grid
+from spd_bench.evaluation import evaluate_folders
+from spd_bench.methods.registry import get_method
+from spd_bench.methods.spd import SPDPredictor
+from spd_bench.phantoms import PhantomSet
+from spd_bench.phantoms.registry import PHANTOMS
+from spd_bench.planning.plan import Plan
+from spd_bench.prediction.folder import CaseFiles, predict_cases
+from spd_bench.prediction.volume import VolumePredictor
+from spd_bench.prompts.points import SUFFIX, write_prompts
+from spd_bench.raw.dataset import RawCase, read_raw_dataset
+
+SEVERITIES = (0.0, 1.0, 2.0, 3.0)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+_PROMPTED = ("sam", "sam_tuning", "spd")
+
+
+def scores_at_severities(plan: Plan, grid: Grid, *, phantoms: PhantomSet, folder: Path) -> Iterator[pd.DataFrame]:
+    """Volume scores of the promptable rows on the test cases with points of each severity.
+
+    Args:
+        plan: the planned phantoms.
+        grid: where the rows were trained.
+        phantoms: the set that was planned.
+        folder: where the points are kept.
+    """
+    cases = _test_cases(plan, grid)
+    for severity in SEVERITIES:
+        prompts = folder / f"severity_{severity}"
+        _write_points(cases, prompts, phantoms=replace(phantoms, severity=severity))
+        files = [
+            CaseFiles(case=case.case, images=case.images, prompts=prompts / f"{case.case}{SUFFIX}") for case in cases
+        ]
+        for name in _PROMPTED:
+            predictor = _predictor(plan, grid, name)
+            predictions = grid.output / "severities" / f"{name}_{severity}"
+            yield _scores(plan, files, predictor, predictions, method=name).assign(severity=severity)
+
+
+def scores_at_thresholds(plan: Plan, grid: Grid) -> Iterator[pd.DataFrame]:
+    """Volume scores of the trained SPD with its points distilled at other thresholds."""
+    cases = _test_cases(plan, grid)
+    files = [CaseFiles(case=case.case, images=case.images, prompts=case.prompts) for case in cases]
+    predictor = _predictor(plan, grid, "spd")
+    if not isinstance(predictor, SPDPredictor):
+        msg = "the row spd does not distil points"
+        raise TypeError(msg)
+    for threshold in THRESHOLDS:
+        predictor.set_threshold(threshold)
+        folder = grid.output / "thresholds" / str(threshold)
+        yield _scores(plan, files, predictor, folder, method="spd").assign(tau=threshold)
+
+
+def _test_cases(plan: Plan, grid: Grid) -> list[RawCase]:
+    wanted = set(plan.split(0)["test"])
+    return [case for case in read_raw_dataset(grid.raw / plan.dataset).cases if case.case in wanted]
+
+
+def _write_points(cases: list[RawCase], folder: Path, *, phantoms: PhantomSet) -> None:
+    """The phantoms' own points at another severity: the same walks, disturbed in the same directions."""
+    wanted = {case.case for case in cases}
+    for request in map(phantoms.request, range(phantoms.count)):
+        path = folder / f"{request.case}{SUFFIX}"
+        if request.case in wanted and not path.is_file():
+            write_prompts(path, PHANTOMS[request.task](request).prompts)
+
+
+def _predictor(plan: Plan, grid: Grid, name: str) -> VolumePredictor:
+    method = get_method(name)
+    return method.predictor(grid.run(Cell(plan=plan, method=method, fold=0)))
+
+
+def _scores(
+    plan: Plan, files: list[CaseFiles], predictor: VolumePredictor, folder: Path, *, method: str
+) -> pd.DataFrame:
+    predict_cases(files, predictor, output=folder, file_ending=plan.file_ending)
+    found = evaluate_folders(
+        reference=plan.reference_folder,
+        prediction=folder,
+        dataset=plan.dataset,
+        method=method,
+        cases=[case.case for case in files],
+        slice_axis=plan.slice_axis,
+    )
+    slices = found.slices
+    foreground = slices[slices["reference_pixels"] > 0].groupby("case")["dice"].mean()
+    return found.volumes.assign(foreground_dice=found.volumes["case"].map(foreground))
