@@ -125,7 +125,7 @@ class Pretraining:
         state = torch.load(path, map_location=self.device, weights_only=True)
         own = (vars(self.settings), self.learning_rate, self.start)
         if (state["settings"], state["learning_rate"], state["start"]) != own:
-            msg = f"{path} is of a run with other settings: {state['settings']}"
+            msg = f"{path} is of a run with other settings: {state['settings']}, started from {state['start']}"
             raise ValueError(msg)
         self.step = state["step"]
         self.sam.load_state_dict(state["sam"])

@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from spd_bench.planning.plan import Plan
 
 # Measured on two cores: enough for every trained row to learn something on unseen cases in minutes.
-TASK = "KiTS"
-CASES = 30
+TASK = "TI"
+CASES = 60
 SIZE = 96
 SLICES = 32
 EPOCHS = 8
 ITERATIONS = 50
 BATCH_SIZE = 8
-BACKBONE = "vit_t"
 UNET_FEATURES = 16
 # nnU-Net sizes its batch by the memory it plans for; small batches leave it enough steps within the budget.
 GPU_MEMORY_GB = 0.13
@@ -39,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = command_parser(
         name="spd_demo",
         description=f"Make {CASES} {TASK} phantoms with noisy points, plan them, train every method at a laptop's "
-        "budget, and print the table. No download, no GPU needed; a second call does only what is missing.",
+        "budget from the package's own small SAM, and print the table. No download, no GPU needed; a second call does "
+        "only what is missing.",
         example="spd_demo --output spd_demo",
     )
     parser.add_argument("-o", "--output", type=Path, default=Path("spd_demo"), help="folder for everything (spd_demo)")
@@ -110,7 +110,7 @@ def _options(method: str) -> MethodOptions:
     from spd_bench.methods.method import MethodOptions
 
     overrides = {"base_features": UNET_FEATURES} if method == "unet" else {}
-    return MethodOptions(backbone=BACKBONE, overrides=overrides)
+    return MethodOptions(overrides=overrides)
 
 
 if __name__ == "__main__":

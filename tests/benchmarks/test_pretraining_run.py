@@ -17,6 +17,7 @@ from benchmarks.pretraining_scenes.scene import make_scene
 from spd_bench.models.sam_network import SamNetwork
 from spd_bench.models.sam_small import build_sam_small
 from spd_bench.models.weights import load_sam_weights
+from spd_bench.storage import sha256_of_file
 
 TINY = ["--steps", "4", "--every", "2", "--batch-size", "2", "--prompts", "2", "--workers", "0"]
 
@@ -67,6 +68,19 @@ def test_a_run_leaves_weights_that_load_a_curve_and_a_card(tmp_path: Path) -> No
     assert card["parameters"] <= 4_000_000
     assert card["settings"]["seed"] == 0
     assert card["measured"]["images"] == 8
+
+
+def test_a_run_may_start_from_the_weights_of_another_and_says_so(tmp_path: Path) -> None:
+    run(tmp_path / "first")
+    first = tmp_path / "first" / "sam_small.safetensors"
+    run(tmp_path / "second", "--weights", str(first), "--seed", "1", "--learning-rate", "1e-9")
+    second = tmp_path / "second" / "sam_small.safetensors"
+    for name, value in load_file(first).items():
+        torch.testing.assert_close(load_file(second)[name], value, rtol=1e-3, atol=1e-3)
+    card = json.loads((tmp_path / "second" / "card.json").read_text())
+    assert card["started_from_sha256"] == sha256_of_file(first)
+    with pytest.raises(ValueError, match="other settings"):
+        run(tmp_path / "second", "--continue", "--seed", "1", "--learning-rate", "1e-9")
 
 
 def test_another_run_s_checkpoint_is_refused(tmp_path: Path) -> None:

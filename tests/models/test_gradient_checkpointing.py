@@ -11,6 +11,7 @@ from spd_bench.models.checkpointing import set_gradient_checkpointing
 from spd_bench.models.image_encoder import FusedImageEncoder
 from spd_bench.models.lora import LoraSettings, add_lora
 from spd_bench.models.msa import AdapterSettings, add_adapters
+from spd_bench.models.sam_small_encoder import SmallImageEncoder
 
 DEPTH = 3
 ADAPTATIONS = ("none", "lora", "q_v", "adapters")
@@ -45,7 +46,7 @@ def _step(encoder: FusedImageEncoder) -> tuple[Tensor, dict[str, Tensor | None],
     return output.detach(), {name: p.grad for name, p in encoder.named_parameters()}, torch.rand(1)
 
 
-def _count_calls(encoder: FusedImageEncoder) -> list[Any]:
+def _count_calls(encoder: FusedImageEncoder | SmallImageEncoder) -> list[Any]:
     calls: list[Any] = []
     for block in encoder.blocks:
         block.mlp.register_forward_pre_hook(lambda module, _: calls.append(module))
@@ -134,7 +135,37 @@ def test_adaptation_may_follow_the_switch() -> None:
     assert len(calls) == 2 * DEPTH
 
 
+@pytest.mark.parametrize("adaptation", ADAPTATIONS)
+def test_the_small_encoder_saves_memory_and_gives_the_same(adaptation: str) -> None:
+    def small() -> SmallImageEncoder:
+        torch.manual_seed(0)
+        encoder = SmallImageEncoder(img_size=64, out_chans=16)
+        if adaptation in ("lora", "q_v"):
+            add_lora(encoder, LoraSettings(rank=2, target="qkv" if adaptation == "lora" else adaptation))
+        if adaptation == "adapters":
+            add_adapters(encoder, AdapterSettings())
+        return encoder.train()
+
+    images = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    found = []
+    for enabled in (False, True):
+        encoder = small()
+        set_gradient_checkpointing(encoder, enabled=enabled)
+        calls = _count_calls(encoder)
+        torch.manual_seed(2)
+        output = encoder(images)
+        output.square().mean().backward()
+        gradients = {name: p.grad for name, p in encoder.named_parameters() if p.grad is not None}
+        found.append((len(calls), output.detach(), gradients))
+    (once, expected, plain), (twice, output, recomputed) = found
+    assert twice == 2 * once > 0
+    assert torch.equal(output, expected)
+    assert plain.keys() == recomputed.keys()
+    for name, gradient in plain.items():
+        torch.testing.assert_close(recomputed[name], gradient, rtol=1e-5, atol=1e-7)
+
+
 def test_other_encoders_are_refused() -> None:
     other = ImageEncoderViT(img_size=16, embed_dim=16, depth=1, num_heads=2)
-    with pytest.raises(ValueError, match="FusedImageEncoder, got ImageEncoderViT"):
+    with pytest.raises(ValueError, match="an image encoder of SAM's, got ImageEncoderViT"):
         set_gradient_checkpointing(other, enabled=True)
