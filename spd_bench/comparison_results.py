@@ -12,6 +12,7 @@ from spd_bench.cells import Cell, Grid
 from spd_bench.datasets import DATASETS
 from spd_bench.evaluation import summarise, write_frame
 from spd_bench.evaluation.frames import read_frame
+from spd_bench.evaluation.provenance import check_same_ground
 from spd_bench.evaluation.significance import paired_comparisons
 from spd_bench.evaluation.tables import build_table, write_tables
 from spd_bench.methods.registry import METHODS
@@ -28,6 +29,9 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
 
     Returns:
         The rows of ``summary.csv``, the cells' run records, and the frames and tables that were written.
+
+    Raises:
+        InputError: cells of one dataset stand on different plans, splits or prompts.
     """
     slices = pd.concat([read_frame(grid.folder(cell) / "slices.csv") for cell in cells], ignore_index=True)
     volumes = pd.concat([read_frame(grid.folder(cell) / "volumes.csv") for cell in cells], ignore_index=True)
@@ -47,6 +51,7 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     for name, frame in frames.items():
         write_frame(grid.output / name, frame)
     records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in cells]
+    check_same_ground(records)
     for cell, record in zip(cells, records, strict=True):
         write_json(grid.output / "runs" / f"{cell.name}.json", record)
     tables = _write_tables(cells, grid, frames=frames, records=records)
