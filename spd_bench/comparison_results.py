@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from spd_bench.cells import Cell, Grid
+from spd_bench.comparison_figures import write_figures
 from spd_bench.datasets import DATASETS
 from spd_bench.evaluation import summarise, write_frame
 from spd_bench.evaluation.frames import read_frame
@@ -25,10 +26,10 @@ _PAPER_NOTE = 'Rows "paper" hold the printed numbers of arXiv 2604.23314, on its
 
 
 def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[dict[str, Any]], list[Path]]:
-    """Write the frames, tables and run records of finished cells into ``grid.output``.
+    """Write the frames, tables, figures and run records of finished cells into ``grid.output``.
 
     Returns:
-        The rows of ``summary.csv``, the cells' run records, and the frames and tables that were written.
+        The rows of ``summary.csv``, the cells' run records, and the frames, tables and figures that were written.
 
     Raises:
         InputError: cells of one dataset stand on different plans, splits or prompts.
@@ -55,7 +56,13 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     for cell, record in zip(cells, records, strict=True):
         write_json(grid.output / "runs" / f"{cell.name}.json", record)
     tables = _write_tables(cells, grid, frames=frames, records=records)
-    return summary, records, [*(grid.output / name for name in frames), *tables]
+    figures = write_figures(
+        grid.output / "figures",
+        frames,
+        patients={name: plan.patients for name, plan in plans.items()},
+        titles={method.name: method.title for method in METHODS.values()},
+    )
+    return summary, records, [*(grid.output / name for name in frames), *tables, *figures]
 
 
 def _write_tables(
