@@ -2,8 +2,8 @@
 
 Source: the paper's baseline "SAM prompt tuning" (arXiv 2604.23314): SPD without saliency head, prompt distillation
 and slice consistency. Built on segment_anything (Apache-2.0) and peft (Apache-2.0). Trained: LoRA of the image
-encoder and the mask decoder, together, for the whole budget. Without SAM weights the encoder is trained whole and
-the prompt encoder as well, from scratch.
+encoder and the mask decoder, together, for the whole budget. Without SAM's weights the encoder is trained whole:
+from scratch, and the prompt encoder with it, or from the package's own weights, whose encoder is too small for LoRA.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ class SamTuningTrainer(SamTrainer):
 
 
 def _settings(options: MethodOptions) -> dict[str, Any]:
-    return SamTuningSettings(**options.start("sam").settings, **options.overrides).to_json()
+    start = options.start("sam")
+    return SamTuningSettings(**start.settings, **{**start.adaptation, **options.overrides}).to_json()
 
 
 def _training(budget: Budget, plan: Plan, options: MethodOptions) -> TrainingSettings:

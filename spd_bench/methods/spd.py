@@ -3,7 +3,8 @@
 Source: Kang et al., "Learning from Noisy Prompts: Saliency-Guided Prompt Distillation for Robust Segmentation
 with SAM", arXiv 2604.23314; no public code. Reproduced: Stage I (saliency head with LoRA), CPD, Stage II with
 pairwise slice consistency, one encoding a slice. What the paper leaves open is a named setting of
-:class:`spd_bench.training.spd_settings.SPDSettings`. Without SAM weights the encoder is trained whole, from scratch.
+:class:`spd_bench.training.spd_settings.SPDSettings`. Without SAM's weights the encoder is trained whole: from scratch,
+or from the package's own weights, whose encoder is too small for LoRA to adapt.
 """
 
 from __future__ import annotations
@@ -100,7 +101,7 @@ class SPDPredictor:
 def _settings(options: MethodOptions) -> dict[str, Any]:
     start = options.start("sam")
     # A small budget's saliency map is far from the paper's, whose values are polarised and make 0.5 as good as any.
-    chosen = {} if start.published else {"threshold": None}
+    chosen = {} if start.published else {"threshold": None, **start.adaptation}
     return SPDSettings(**start.settings, **{**chosen, **options.overrides}).to_json()
 
 

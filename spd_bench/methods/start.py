@@ -64,6 +64,11 @@ class Start:
         """The setting ``intensity`` where the weights decide it: the package's own were trained on [-1, 1]."""
         return {"intensity": "symmetric"} if self.builtin else {}
 
+    @property
+    def adaptation(self) -> dict[str, str]:
+        """The setting ``adaptation`` where LoRA is too little: of the small encoder it would train one part in 200."""
+        return {} if self.published else {"adaptation": "whole"}
+
     def training(self, budget: Budget) -> TrainingSettings:
         """The recipe that suits the start."""
         if self.from_scratch:

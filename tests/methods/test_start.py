@@ -96,6 +96,19 @@ def test_rows_from_the_package_s_own_weights_see_images_as_those_were_trained(
     assert found["weights_sha256"] == weights_sha256(builtin_weights())
 
 
+@pytest.mark.parametrize("name", ["spd", "sam_tuning"])
+def test_the_small_encoder_is_trained_whole_unless_lora_is_asked_for(make_method_run: MakeRun, name: str) -> None:
+    def adaptation(backbone: str, weights: Path | None, **overrides: Any) -> str | None:
+        options = MethodOptions(backbone=backbone, weights={"sam": weights}, overrides=overrides)
+        return str(expected_settings(make_method_run(name, options=options), BUDGET)["method"]["adaptation"])
+
+    assert adaptation("sam_small", builtin_weights()) == "whole"
+    assert adaptation("sam_small", builtin_weights(), adaptation="lora") == "lora"
+    assert adaptation("sam_small", None) == "whole"
+    with pytest.raises(InputError, match=f"setting of {name} refused .*from scratch"):
+        adaptation("sam_small", None, adaptation="lora")
+
+
 @pytest.mark.parametrize("setting", ["backbone", "weights", "weights_sha256"])
 @pytest.mark.parametrize("name", ["sam", "sam_tuning", "medsam", "msa", "sam_refiner", "spd"])
 def test_what_the_start_decides_is_no_setting(make_method_run: MakeRun, name: str, setting: str) -> None:
