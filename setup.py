@@ -26,11 +26,13 @@ DEPENDENCIES = [
     "scipy>=1.12",
     "pandas>=2.2",
     "matplotlib>=3.8",
+    "Jinja2>=3.1",  # the report's page, every text escaped
+    "pillow>=10",  # the report's slices as JPEG files
     "tqdm>=4.66",
 ]
 
-# medpy and hypothesis are independent references and input makers: tests only.
-TEST = ["pytest>=8", "hypothesis>=6", "medpy>=0.5"]
+# medpy and hypothesis are independent references and input makers, selenium opens the report in a browser: tests only.
+TEST = ["pytest>=8", "hypothesis>=6", "medpy>=0.5", "selenium>=4.20"]
 QUALITY = ["ruff>=0.12", "mypy>=1.15", "pandas-stubs", "scipy-stubs", "types-tqdm"]
 
 setup(
@@ -42,7 +44,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["spd_bench*", "dataset_conversion*", "benchmarks*"]),
-    package_data={"spd_bench": ["py.typed", "models/sam_small.safetensors"]},
+    package_data={"spd_bench": ["py.typed", "models/sam_small.safetensors", "report/templates/*"]},
     install_requires=DEPENDENCIES,
     extras_require={"test": TEST, "quality": QUALITY, "dev": TEST + QUALITY},
     entry_points={

@@ -15,8 +15,9 @@ from spd_bench.evaluation import summarise, write_frame
 from spd_bench.evaluation.frames import read_frame
 from spd_bench.evaluation.provenance import check_same_ground
 from spd_bench.evaluation.significance import paired_comparisons
-from spd_bench.evaluation.tables import build_table, write_tables
+from spd_bench.evaluation.tables import DiceTable, build_table, print_table, write_tables
 from spd_bench.methods.registry import METHODS
+from spd_bench.report import write_report
 from spd_bench.storage import read_json, write_json
 
 CELL_RECORD = "cell.json"
@@ -26,10 +27,11 @@ _PAPER_NOTE = 'Rows "paper" hold the printed numbers of arXiv 2604.23314, on its
 
 
 def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[dict[str, Any]], list[Path]]:
-    """Write the frames, tables, figures and run records of finished cells into ``grid.output``.
+    """Write the frames, tables, figures, report and run records of finished cells into ``grid.output``.
 
     Returns:
-        The rows of ``summary.csv``, the cells' run records, and the frames, tables and figures that were written.
+        The rows of ``summary.csv``, the cells' run records, and the files that were written: frames, tables, figures
+        and the report.
 
     Raises:
         InputError: cells of one dataset stand on different plans, splits or prompts.
@@ -55,23 +57,27 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     check_same_ground(records)
     for cell, record in zip(cells, records, strict=True):
         write_json(grid.output / "runs" / f"{cell.name}.json", record)
-    tables = _write_tables(cells, grid, frames=frames, records=records)
-    figures = write_figures(
+    titles = {method.name: method.title for method in METHODS.values()}
+    titles |= {cell.method.name: cell.method.title for cell in cells}
+    tables = _tables(cells, grid, frames=frames, records=records)
+    written = write_tables(grid.output, tables, titles)
+    written += write_figures(
         grid.output / "figures",
         frames,
         patients={name: plan.patients for name, plan in plans.items()},
-        titles={method.name: method.title for method in METHODS.values()},
+        titles=titles,
     )
-    return summary, records, [*(grid.output / name for name in frames), *tables, *figures]
+    written.append(write_report(cells, grid, [print_table(table, titles) for table in tables], records))
+    return summary, records, [*(grid.output / name for name in frames), *written]
 
 
-def _write_tables(
+def _tables(
     cells: Sequence[Cell],
     grid: Grid,
     *,
     frames: dict[str, pd.DataFrame],
     records: list[dict[str, Any]],
-) -> list[Path]:
+) -> list[DiceTable]:
     names = {cell.plan.dataset for cell in cells}
     known = [info for info in DATASETS.values() if info.folder in names]
     paper = {
@@ -85,7 +91,7 @@ def _write_tables(
     notes += [f"{method.title}: {method.note}" for method in methods.values() if method.note]
     notes += [f"Not run: {method}: {reason}" for method, reason in grid.skipped.items()]
     notes += [info.erratum for info in known if info.erratum]
-    tables = [
+    return [
         build_table(
             metric,
             summary=frames["summary.csv"],
@@ -98,5 +104,3 @@ def _write_tables(
         )
         for metric in _TABLE_METRICS
     ]
-    titles = {method.name: method.title for method in METHODS.values()}
-    return write_tables(grid.output, tables, {**titles, **{cell.method.name: cell.method.title for cell in cells}})

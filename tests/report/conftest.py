@@ -1,0 +1,110 @@
+"""A finished comparison of made-up methods on the tiny dataset, and its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from spd_bench.cells import Cell, Grid
+from spd_bench.comparison import run_cell
+from spd_bench.evaluation import summarise
+from spd_bench.evaluation.frames import read_frame, write_frame
+from spd_bench.evaluation.table_formats import PrintedTable
+from spd_bench.evaluation.tables import build_table, print_table
+from spd_bench.methods.method import MethodOptions
+from spd_bench.methods.registry import METHODS
+from spd_bench.paths import DataFolders
+from spd_bench.planning.plan import Plan
+from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
+from spd_bench.prompts.points import PointPrompts
+from spd_bench.training.settings import Budget
+
+
+class Distiller:
+    """Finds the bright target but for its last row; keeps all points but the last, whose place its neighbour takes."""
+
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
+        bright = (volume.channels[0] > 175).astype(np.uint8)
+        voxels = volume.points().voxels(volume.geometry)
+        consensus = np.concatenate([voxels[:-1], voxels[:1] + np.array([1, 2, 0])])
+        return Prediction(
+            mask=bright * _odd_rows(bright),
+            saliency=(volume.channels[0] / volume.channels[0].max()).clip(0, 1) if extra.saliency else None,
+            points=PointPrompts.from_voxels(consensus, volume.geometry) if extra.prompts else None,
+        )
+
+
+class Bright:
+    """Takes every bright voxel for target."""
+
+    def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
+        return Prediction(mask=(volume.channels[0] > 130).astype(np.uint8))
+
+
+def _odd_rows(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.broadcast_to((np.arange(mask.shape[1]) % 5 > 0)[:, None], mask.shape).astype(np.uint8)
+
+
+def _made_up_cells(plan: Plan, folds: tuple[int, ...] = (0, 1), *, title: str = "Bright") -> list[Cell]:
+    """Cells of a row that predicts nothing, of one without prompts (its title), and of one that distils."""
+    distiller = replace(METHODS["empty"], name="spd", title="SPD", uses_prompts=True, predictor=lambda _: Distiller())
+    bright = replace(METHODS["empty"], name="bright", title=title, predictor=lambda _: Bright())
+    return [
+        Cell(plan=plan, method=method, fold=fold) for method in (METHODS["empty"], bright, distiller) for fold in folds
+    ]
+
+
+@pytest.fixture
+def printed_tables() -> Callable[[Grid], list[PrintedTable]]:
+    """The tables of a finished comparison."""
+
+    def make(grid: Grid) -> list[PrintedTable]:
+        slices, volumes = (read_frame(grid.output / f"{name}.csv") for name in ("slices", "volumes"))
+        summary = summarise(slices, volumes)
+        return [
+            print_table(build_table(metric, summary=summary, slices=slices, volumes=volumes))
+            for metric in ("average_dice", "volumetric_dice")
+        ]
+
+    return make
+
+
+@pytest.fixture
+def make_finished(planned: Plan, folders: DataFolders, tmp_path: Path) -> Callable[..., tuple[list[Cell], Grid]]:
+    """A comparison that has been run in a folder of its own."""
+
+    def make(*, title: str = "Bright", **changes: Any) -> tuple[list[Cell], Grid]:
+        cells = _made_up_cells(planned, title=title)
+        return cells, replace(_finished_grid(cells, folders.raw, tmp_path), **changes)
+
+    return make
+
+
+def _finished_grid(cells: list[Cell], raw: Path, root: Path) -> Grid:
+    grid = Grid(
+        raw=raw,
+        results=root / "results",
+        output=root / "output",
+        budget=Budget(epochs=1),
+        options=lambda _: MethodOptions(),
+        device=torch.device("cpu"),
+    )
+    grid.results.mkdir(parents=True)
+    for cell in cells:
+        run_cell(cell, grid)
+    for name in ("slices", "volumes"):
+        frames = [read_frame(grid.folder(cell) / f"{name}.csv") for cell in cells]
+        write_frame(grid.output / f"{name}.csv", pd.concat(frames, ignore_index=True))
+    figures = grid.output / "figures"
+    figures.mkdir()
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(figures / "loss_by_epoch.png")
+    return grid
