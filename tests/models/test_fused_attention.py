@@ -15,7 +15,7 @@ from spd_bench.models import fused_attention
 from spd_bench.models.image_encoder import FusedBlock, FusedImageEncoder
 from spd_bench.models.lora import LoraSettings, add_lora
 from spd_bench.models.msa import AdapterBlock, AdapterSettings, add_adapters, ignore_relative_positions
-from spd_bench.models.sam import BACKBONES, build_sam
+from spd_bench.models.sam import VIT_CONFIGS, build_sam
 
 PATCH = 4
 SIZES: dict[str, Any] = {
@@ -227,8 +227,8 @@ def test_the_state_dict_is_segment_anything_s() -> None:
     ]
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_is_built_with_it(backbone: str) -> None:
+@pytest.mark.parametrize("backbone", VIT_CONFIGS)
+def test_every_vision_transformer_is_built_with_it(backbone: str) -> None:
     with torch.device("meta"):
         encoder = build_sam(backbone, resolution=64).image_encoder
     assert isinstance(encoder, FusedImageEncoder)
