@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -73,12 +74,21 @@ class Look:
     width: float
 
 
+@contextlib.contextmanager
+def _house_style() -> Iterator[None]:
+    """Matplotlib's defaults with the house's settings on them: nnU-Net's logger leaves seaborn's, in huge letters."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_SETTINGS)
+        yield
+
+
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
     """Draw with the house's fonts and lines, and leave matplotlib's settings as they were."""
 
     @functools.wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(_SETTINGS):
+        with _house_style():
             return draw(*args, **kwargs)
 
     return drawn
@@ -164,7 +174,7 @@ def save_figure(figure: Figure, folder: Path, name: str) -> list[Path]:
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     # The date would make every file new.
     metadata: list[dict[str, Any]] = [{}, {"Date": None}]
-    with mpl.rc_context(_SETTINGS):
+    with _house_style():
         for path, facts in zip(paths, metadata, strict=True):
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, dpi=_DPI, metadata=facts)

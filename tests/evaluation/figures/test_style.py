@@ -169,3 +169,12 @@ def test_a_long_caption_is_wrapped_and_read_back_in_one_line() -> None:
     write_caption(figure, [*sentences, ""])
     assert "\n" in figure.get_supxlabel()
     assert caption_of(figure) == " ".join(sentences)
+
+
+def test_what_others_have_done_to_matplotlib_s_settings_does_not_show(tmp_path: Path) -> None:
+    first = save_figure(dice_bars(_summary(), titles=TITLES), tmp_path, "plain")[1]
+    huge = {"font.size": 30.0, "axes.labelsize": 30.0, "xtick.labelsize": 27.5, "axes.facecolor": "#EAEAF2"}
+    with mpl.rc_context(huge):
+        written = save_figure(dice_bars(_summary(), titles=TITLES), tmp_path, "after")
+        assert mpl.rcParams["axes.labelsize"] == 30.0
+    assert written[1].read_bytes() == first.read_bytes()
