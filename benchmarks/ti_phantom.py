@@ -24,6 +24,7 @@ import torch
 from benchmarks.phantom_plans import planned_phantoms
 from benchmarks.ti_phantom_claims import check_claims
 from benchmarks.ti_phantom_prompts import scores_at_severities, scores_at_thresholds
+from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.comparison import Comparison, compare
 from spd_bench.evaluation.frames import read_frame
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             comparison = compare(list(_cells(plan, rows)), grid)
             if comparison.failures:
                 sys.exit(f"failed, see {grid.output / 'cells'}: {comparison.failures}")
-            volumes.append(volume_scores(grid.output).assign(seed=seed, weights=start))
+            found, slices = (read_frame(grid.output / name) for name in ("volumes.csv", "slices.csv"))
+            volumes.append(with_foreground_dice(found, slices).assign(seed=seed, weights=start))
             prompts.append(_prompt_quality(comparison).assign(seed=seed, weights=start))
             if start == BUILTIN:
                 severities = scores_at_severities(plan, grid, phantoms=phantoms, folder=arguments.work / "prompts")
@@ -103,13 +105,6 @@ def _grid(arguments: argparse.Namespace, folders: DataFolders, *, seed: int, sta
 def _cells(plan: Plan, rows: Sequence[str]) -> Iterator[Cell]:
     for method in get_methods(rows):
         yield Cell(plan=plan, method=method, fold=0)
-
-
-def volume_scores(folder: Path) -> pd.DataFrame:
-    """``volumes.csv`` of a comparison, with the foreground-slice Dice of each volume."""
-    slices, volumes = read_frame(folder / "slices.csv"), read_frame(folder / "volumes.csv")
-    foreground = slices[slices["reference_pixels"] > 0].groupby(["method", "case"])["dice"].mean()
-    return volumes.join(foreground.rename("foreground_dice"), on=["method", "case"])
 
 
 def _prompt_quality(comparison: Comparison) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.ti_phantom_prompts import THRESHOLDS
-from spd_bench.evaluation.bootstrap import DEFAULT_SETTINGS, bootstrap_intervals
+from benchmarks.volume_scores import patient_interval
 from spd_bench.models.builtin_weights import BUILTIN, RANDOM
 
 _METRICS = ("volumetric_dice", "foreground_dice")
@@ -84,10 +84,7 @@ def _row(
     claim: str, metric: str, first: pd.Series[float], second: pd.Series[float], patients: Mapping[str, str]
 ) -> dict[str, object]:
     difference = (first - second).dropna()
-    by_patient = difference.groupby([patients[str(case)] for case in difference.index])
-    sums = np.asarray(by_patient.sum(), np.float64)[:, None]
-    counts = np.asarray(by_patient.count(), np.int64)[:, None]
-    low, high = bootstrap_intervals(sums, counts, DEFAULT_SETTINGS)[0]
+    low, high = patient_interval(difference, difference.index.to_series().map(dict(patients)))
     return {
         "claim": claim,
         "metric": metric,

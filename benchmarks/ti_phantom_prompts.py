@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.evaluation import evaluate_folders
 from spd_bench.methods.registry import get_method
@@ -92,6 +93,4 @@ def _scores(
         cases=[case.case for case in files],
         slice_axis=plan.slice_axis,
     )
-    slices = found.slices
-    foreground = slices[slices["reference_pixels"] > 0].groupby("case")["dice"].mean()
-    return found.volumes.assign(foreground_dice=found.volumes["case"].map(foreground))
+    return with_foreground_dice(found.volumes, found.slices)

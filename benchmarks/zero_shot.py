@@ -18,15 +18,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
 from benchmarks.pretraining_report import RESULTS
+from benchmarks.volume_scores import patient_interval, with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.comparison import compare
 from spd_bench.datasets import DATASETS
-from spd_bench.evaluation.bootstrap import DEFAULT_SETTINGS, bootstrap_intervals
 from spd_bench.evaluation.frames import read_frame
 from spd_bench.methods.method import MethodOptions
 from spd_bench.methods.sam import SAM
@@ -120,10 +119,8 @@ def _scores(plan: Plan, folders: DataFolders, output: Path, weights: Path | None
         device=torch.device("cpu"),
     )
     compare([Cell(plan=plan, method=SAM, fold=fold) for fold in range(len(plan.splits))], grid)
-    volumes = read_frame(grid.output / "volumes.csv")
-    slices = read_frame(grid.output / "slices.csv")
-    foreground = slices[slices["reference_pixels"] > 0].groupby("case")["dice"].mean()
-    return volumes.assign(weights=output.name, foreground_dice=volumes["case"].map(foreground))
+    volumes, slices = read_frame(grid.output / "volumes.csv"), read_frame(grid.output / "slices.csv")
+    return with_foreground_dice(volumes, slices).assign(weights=output.name)
 
 
 def _table(volumes: pd.DataFrame) -> pd.DataFrame:
@@ -133,10 +130,7 @@ def _table(volumes: pd.DataFrame) -> pd.DataFrame:
         # Phantoms of another seed are other patients; real patients come again with other points.
         patients = part["case"].str.extract(_REAL[dataset].patient)[0] if dataset in _REAL else part.index.to_series()
         for metric in ("volumetric_dice", "foreground_dice"):
-            grouped = part[metric].groupby(patients)
-            sums = np.asarray(grouped.sum(), np.float64)[:, None]
-            counts = np.asarray(grouped.count(), np.int64)[:, None]
-            low, high = bootstrap_intervals(sums, counts, DEFAULT_SETTINGS)[0]
+            low, high = patient_interval(part[metric], patients)
             seeds = part.groupby("seed")[metric].mean()
             rows.append(
                 {
