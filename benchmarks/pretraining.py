@@ -1,8 +1,9 @@
-"""Pretrain ``sam_small`` on procedural promptable scenes; no phantom and no real volume is looked at.
+r"""Pretrain ``sam_small`` on procedural promptable scenes; no phantom and no real volume is looked at.
 
     python -m benchmarks.pretraining --steps 6000 --output sam_small_run
     python -m benchmarks.pretraining --steps 6000 --output sam_small_run --continue
-    python -m benchmarks.pretraining --steps 6000 --seed 1 --weights sam_small_run/sam_small.safetensors -o second_run
+    python -m benchmarks.pretraining --steps 4000 --seed 1 --sides 96:0.5 128:0.5 \
+        --weights sam_small_run/sam_small.safetensors --output second_run
 
 Scenes, prompts and order come from (seed, step) alone, so that a run that was stopped goes on as if it had not been.
 OUTPUT holds checkpoint.pt, curve.csv, curve.png, and in the end sam_small.safetensors (half precision) and card.json.
@@ -34,7 +35,6 @@ from spd_bench.models.weights import load_sam_weights
 from spd_bench.storage import atomic_path, write_json
 from spd_bench.training.prompt_trainer import warmup_cosine
 
-_SIDES = ((64, 0.6), (96, 0.2), (128, 0.2))
 _MEASURED_SIDE = 128
 _MEASURED_SCENES = 96
 _HELD_OUT_SEED = 2**31
@@ -65,7 +65,7 @@ class Pretraining:
             seed=arguments.seed,
             batch_size=arguments.batch_size,
             prompts=arguments.prompts,
-            sides=_SIDES,
+            sides=tuple(arguments.sides),
             steps=arguments.steps,
         )
 
@@ -209,6 +209,11 @@ def _write_curve(path: Path, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
+def _side(text: str) -> tuple[int, float]:
+    side, share = text.split(":")
+    return int(side), float(share)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=6000, help="optimiser steps (6000)")
@@ -216,6 +221,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--prompts", type=int, default=3, help="prompts an image (3)")
     parser.add_argument("--learning-rate", type=float, default=1.5e-3, help="highest learning rate (1.5e-3)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, scenes and prompts (0)")
+    parser.add_argument(
+        "--sides",
+        nargs="+",
+        type=_side,
+        default=((64, 0.6), (96, 0.2), (128, 0.2)),
+        metavar="SIDE:SHARE",
+        help="sides of the pictures and their shares of the steps, in order (64:0.6 96:0.2 128:0.2)",
+    )
     parser.add_argument("--weights", type=Path, help="weights of an earlier run to start from (random ones)")
     parser.add_argument("--every", type=int, default=250, help="steps between measurements and checkpoints (250)")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (1)")

@@ -42,15 +42,38 @@ def branches(random: np.random.Generator, x: float, y: float, *, size: float) ->
 
 
 def coil_path(random: np.random.Generator, x: float, y: float, *, size: float, radius: float) -> Path:
-    """A curve that goes to and fro within a disc-like body, its windings 3 to 4 radii apart."""
-    spacing = radius * random.uniform(3.0, 4.0)
+    """A curve that goes to and fro within a disc-like body, its windings apart from each other."""
+    spacing = _spacing(random, radius)
     turns = max(2, round(2.4 * size / spacing))
     phase = np.linspace(0, turns * np.pi, _count(turns * 2.4 * size, radius))
     along = (phase / np.pi - turns / 2) * spacing
     across = -np.cos(phase) * size * random.uniform(0.8, 1.2)
+    return _turned(random, along, across, x, y)
+
+
+def spiral_path(random: np.random.Generator, x: float, y: float, *, size: float, radius: float) -> Path:
+    """A curve that winds outwards about (x, y), its windings apart from each other."""
+    spacing = _spacing(random, radius)
+    turns = max(1.25, 1.3 * size / spacing)
+    length = np.pi * turns**2 * spacing
+    # The angle grows as the root of the length, so that the points are evenly apart.
+    angle = 2 * np.pi * turns * np.sqrt(np.linspace(0.02, 1, _count(length, radius)))
+    out = angle / (2 * np.pi) * spacing
+    return _turned(random, out * np.cos(angle), random.choice([-1, 1]) * out * np.sin(angle), x, y)
+
+
+def comb_paths(random: np.random.Generator, x: float, y: float, *, size: float, radius: float) -> list[Path]:
+    """A straight back and the teeth that stand on it, apart from each other."""
+    spacing = _spacing(random, radius)
+    teeth = max(2, round(2.4 * size / spacing))
+    places = (np.arange(teeth) - (teeth - 1) / 2) * spacing
+    height = size * random.uniform(0.8, 1.8)
+    back = np.linspace(places[0], places[-1], _count(places[-1] - places[0], radius))
+    tooth = np.linspace(-height / 2, height / 2, _count(height, radius))
+    strokes = [(back, np.full_like(back, -height / 2))]
+    strokes += [(np.full_like(tooth, place), tooth * random.uniform(0.8, 1.0)) for place in places]
     angle = random.uniform(0, 2 * np.pi)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    return np.stack([x + cosine * along - sine * across, y + sine * along + cosine * across], axis=1).astype(np.float32)
+    return [_turned_by(angle, along, across, x, y) for along, across in strokes]
 
 
 def curve_distance(path: Path, side: int, *, reach: float) -> Field:
@@ -68,6 +91,22 @@ def curve_distance(path: Path, side: int, *, reach: float) -> Field:
 
 def _count(length: float, radius: float) -> int:
     return int(np.clip(length / max(0.8, 0.6 * radius), 4, _MOST_POINTS))
+
+
+def _spacing(random: np.random.Generator, radius: float) -> float:
+    """Distance of neighbouring windings: a gap of at least two pixels, which a scanner's blur does not close."""
+    return max(radius * random.uniform(3.0, 4.0), 2 * radius + 2)
+
+
+def _turned(
+    random: np.random.Generator, along: NDArray[np.float64], across: NDArray[np.float64], x: float, y: float
+) -> Path:
+    return _turned_by(random.uniform(0, 2 * np.pi), along, across, x, y)
+
+
+def _turned_by(angle: float, along: NDArray[np.float64], across: NDArray[np.float64], x: float, y: float) -> Path:
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return np.stack([x + cosine * along - sine * across, y + sine * along + cosine * across], axis=1).astype(np.float32)
 
 
 def _headings(random: np.random.Generator, *, length: float, radius: float) -> NDArray[np.float64]:

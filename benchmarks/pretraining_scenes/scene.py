@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.pretraining_scenes.families import SHAPES
 from benchmarks.pretraining_scenes.fields import Field, pixel_grid, smooth_noise
 from benchmarks.pretraining_scenes.looks import Look, random_look, scanned
-from benchmarks.pretraining_scenes.shapes import SHAPES, Placement
+from benchmarks.pretraining_scenes.shapes import Placement
 
 Mask = NDArray[np.bool_]
 
@@ -26,6 +27,7 @@ HELD_OUT_FAMILIES = ("crescents", "coils")
 TRAINING_FAMILIES = (*(name for name in SHAPES if name not in HELD_OUT_FAMILIES), MOSAICS, TEXTURES)
 
 _SMALLEST_AREA = 12
+_SMALLEST_SHARE = 1 / 400
 _LARGEST_SHARE = 1 / 3
 _GAP = 2.0
 _SHOWN = 0.6
@@ -80,11 +82,12 @@ class _Canvas:
         self.full_areas.append(int(mask.sum()))
 
     def targets(self) -> list[Mask]:
+        smallest = max(_SMALLEST_AREA, _SMALLEST_SHARE * self.picture.size)
         largest = _LARGEST_SHARE * self.picture.size
         shown = [
             mask
             for mask, full in zip(self.objects, self.full_areas, strict=True)
-            if max(_SMALLEST_AREA, _SHOWN * full) <= mask.sum() <= largest
+            if max(smallest, _SHOWN * full) <= mask.sum() <= largest
         ]
         return shown
 
@@ -147,7 +150,7 @@ def _levels(random: np.random.Generator, count: int) -> Field:
 def _paint_kind(random: np.random.Generator, canvas: _Canvas, family: str, *, copies: int) -> None:
     """Paint ``copies`` objects of one family and one look, apart from each other: each is the others' look-alike."""
     side = len(canvas.picture)
-    size = float(np.exp(random.uniform(np.log(2.2), np.log(0.3 * side))))
+    size = float(np.exp(random.uniform(np.log(max(2.2, 0.03 * side)), np.log(0.3 * side))))
     look: Look | None = None
     painted: list[Field] = []
     for _ in range(copies):

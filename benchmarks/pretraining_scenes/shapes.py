@@ -1,4 +1,4 @@
-"""The families of shapes, each as a rule that draws one signed distance field.
+"""Simple shapes, each as a rule that draws one signed distance field.
 
 A distance field has the shape (side, side), is given in pixels, and is negative inside. It is exact for curves and
 approximate elsewhere, which is enough for an edge that is soft over one pixel.
@@ -6,7 +6,6 @@ approximate elsewhere, which is enough for an edge that is soft over one pixel.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +33,7 @@ class Placement:
 
 def blob(random: np.random.Generator, place: Placement) -> Field:
     """A star-shaped body with a wavy outline, stretched and turned."""
-    along, across = _turned_grid(random, place)
+    along, across = turned_grid(random, place)
     stretch = random.uniform(1.0, 1.7)
     along, across = along / stretch, across * stretch
     radius = np.sqrt(along * along + across * across)
@@ -73,7 +72,7 @@ def ring(random: np.random.Generator, place: Placement) -> Field:
     inner = Placement(side=place.side, x=place.x, y=place.y, size=place.size * random.uniform(0.9, 1.3))
     shell = np.abs(blob(random, inner)) - np.float32(thickness)
     if random.random() < 0.3:
-        along, across = _turned_grid(random, place)
+        along, across = turned_grid(random, place)
         shell = np.maximum(shell, along * random.uniform(0.3, 1.0) - np.abs(across))
     return shell
 
@@ -89,7 +88,7 @@ def tree(random: np.random.Generator, place: Placement) -> Field:
 
 def sheet(random: np.random.Generator, place: Placement) -> Field:
     """A bent layer, long and thin."""
-    along, across = _turned_grid(random, place)
+    along, across = turned_grid(random, place)
     half_width = max(0.9, place.size * random.uniform(0.15, 0.4))
     half_length = np.pi * place.size**2 / (4 * half_width)
     bend = smooth_noise(random, place.side, place.side * random.uniform(0.2, 0.6))
@@ -105,7 +104,7 @@ def island(random: np.random.Generator, place: Placement) -> Field:
 
 def crescent(random: np.random.Generator, place: Placement) -> Field:
     """A disc with a bite of another disc."""
-    along, across = _turned_grid(random, place)
+    along, across = turned_grid(random, place)
     radius = place.size * 1.3
     disc = np.sqrt(along**2 + across**2) - np.float32(radius)
     offset, bite = radius * random.uniform(0.5, 0.9), radius * random.uniform(0.7, 1.0)
@@ -120,21 +119,7 @@ def coil(random: np.random.Generator, place: Placement) -> Field:
     return curve_distance(path, place.side, reach=radius + 4) - np.float32(radius)
 
 
-SHAPES: dict[str, Callable[[np.random.Generator, Placement], Field]] = {
-    "blobs": blob,
-    "lobes": lobes,
-    "tubes": tube,
-    "rings": ring,
-    "trees": tree,
-    "sheets": sheet,
-    "islands": island,
-    "crescents": crescent,
-    "coils": coil,
-}
-"""Every rule by the name of its family."""
-
-
-def _turned_grid(random: np.random.Generator, place: Placement) -> tuple[Field, Field]:
+def turned_grid(random: np.random.Generator, place: Placement) -> tuple[Field, Field]:
     """Coordinates about the middle, turned by a random angle."""
     x, y = pixel_grid(place.side)
     angle = random.uniform(0, 2 * np.pi)

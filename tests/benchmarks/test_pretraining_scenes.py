@@ -9,9 +9,10 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.spatial import cKDTree
 
 from benchmarks.pretraining_scenes.curves import branches, coil_path, curve_distance, wandering_path
+from benchmarks.pretraining_scenes.families import SHAPES
 from benchmarks.pretraining_scenes.fields import blurred, smooth_noise
 from benchmarks.pretraining_scenes.scene import HELD_OUT_FAMILIES, TRAINING_FAMILIES, Scene, make_scene
-from benchmarks.pretraining_scenes.shapes import SHAPES, Placement
+from benchmarks.pretraining_scenes.shapes import Placement
 
 FAMILIES = (*TRAINING_FAMILIES, *HELD_OUT_FAMILIES)
 
