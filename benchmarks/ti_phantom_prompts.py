@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from benchmarks.ti_phantom_runs import TiPhantomRuns
 from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.evaluation import evaluate_folders
@@ -26,19 +27,18 @@ THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _PROMPTED = ("sam", "sam_tuning", "spd")
 
 
-def scores_at_severities(plan: Plan, grid: Grid, *, phantoms: PhantomSet, folder: Path) -> Iterator[pd.DataFrame]:
+def scores_at_severities(runs: TiPhantomRuns, grid: Grid) -> Iterator[pd.DataFrame]:
     """Volume scores of the promptable rows on the test cases with points of each severity.
 
     Args:
-        plan: the planned phantoms.
+        runs: the phantoms; their points are kept beside the runs.
         grid: where the rows were trained.
-        phantoms: the set that was planned.
-        folder: where the points are kept.
     """
+    plan = runs.plan
     cases = _test_cases(plan, grid)
     for severity in SEVERITIES:
-        prompts = folder / f"severity_{severity}"
-        _write_points(cases, prompts, phantoms=replace(phantoms, severity=severity))
+        prompts = runs.work / "prompts" / f"severity_{severity}"
+        _write_points(cases, prompts, phantoms=replace(runs.phantoms, severity=severity))
         files = [
             CaseFiles(case=case.case, images=case.images, prompts=prompts / f"{case.case}{SUFFIX}") for case in cases
         ]
