@@ -14,18 +14,21 @@ import argparse
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 
 from benchmarks.ti_phantom_claims import check_claims
 from benchmarks.ti_phantom_prompts import scores_at_severities, scores_at_thresholds
 from benchmarks.ti_phantom_runs import TiPhantomRuns, add_arguments
 from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.comparison import Comparison, compare
+from spd_bench.evaluation.figures import RobustnessSettings, robustness_curves, save_figure
 from spd_bench.evaluation.frames import read_frame
+from spd_bench.methods.registry import METHODS
 from spd_bench.models.builtin_weights import BUILTIN, RANDOM
 from spd_bench.storage import atomic_path
 
@@ -51,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             volumes.append(with_foreground_dice(found, slices).assign(seed=seed, weights=start))
             prompts.append(_prompt_quality(comparison).assign(seed=seed, weights=start))
             if start == BUILTIN:
-                severities = scores_at_severities(runs, grid)
+                severities = scores_at_severities(runs, grid, _ROWS)
                 others = [*severities, *scores_at_thresholds(runs.plan, grid)]
                 volumes.append(pd.concat(others).assign(seed=seed, weights=start))
                 if seed == 0:
@@ -61,8 +64,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, table in (("volumes", frame), ("claims", claims), ("prompts", pd.concat(prompts))):
         with atomic_path(arguments.output / f"{name}.csv") as part:
             table.to_csv(part, index=False, float_format="%.6g")
+    save_figure(_robustness(frame, runs.plan.patients), arguments.output / "figures", "robustness")
     print(claims.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print(f"written: {arguments.output}")
+
+
+def _robustness(frame: pd.DataFrame, patients: Mapping[str, str]) -> Figure:
+    titles = {name: method.title for name, method in METHODS.items()}
+    settings = RobustnessSettings(title="How much noisy prompts cost: TI phantoms")
+    return robustness_curves(frame[frame["severity"].notna()], titles=titles, patients=patients, settings=settings)
 
 
 def _prompt_quality(comparison: Comparison) -> pd.DataFrame:

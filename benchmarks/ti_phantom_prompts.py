@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from benchmarks.ti_phantom_runs import TiPhantomRuns
 from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.evaluation import evaluate_folders
-from spd_bench.methods.registry import get_method
+from spd_bench.methods.registry import get_method, get_methods
 from spd_bench.methods.spd import SPDPredictor
 from spd_bench.phantoms import PhantomSet
 from spd_bench.phantoms.registry import PHANTOMS
@@ -24,15 +24,15 @@ from spd_bench.raw.dataset import RawCase, read_raw_dataset
 
 SEVERITIES = (0.0, 1.0, 2.0, 3.0)
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_PROMPTED = ("sam", "sam_tuning", "spd")
 
 
-def scores_at_severities(runs: TiPhantomRuns, grid: Grid) -> Iterator[pd.DataFrame]:
+def scores_at_severities(runs: TiPhantomRuns, grid: Grid, rows: Sequence[str]) -> Iterator[pd.DataFrame]:
     """Volume scores of the promptable rows on the test cases with points of each severity.
 
     Args:
         runs: the phantoms; their points are kept beside the runs.
         grid: where the rows were trained.
+        rows: names of rows; those that take no points are passed over.
     """
     plan = runs.plan
     cases = _test_cases(plan, grid)
@@ -42,7 +42,7 @@ def scores_at_severities(runs: TiPhantomRuns, grid: Grid) -> Iterator[pd.DataFra
         files = [
             CaseFiles(case=case.case, images=case.images, prompts=prompts / f"{case.case}{SUFFIX}") for case in cases
         ]
-        for name in _PROMPTED:
+        for name in (method.name for method in get_methods(rows) if method.uses_prompts):
             predictor = _predictor(plan, grid, name)
             predictions = grid.output / "severities" / f"{name}_{severity}"
             yield _scores(plan, files, predictor, predictions, method=name).assign(severity=severity)
