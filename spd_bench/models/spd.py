@@ -31,16 +31,17 @@ class SPDModelSettings:
         resolution: R, the side of the square input images in pixels.
         lora: LoRA of the image encoder, or None to train the whole encoder ("from scratch").
         saliency_bias: start value of the saliency head's last bias.
-        train_prompt_encoder: whether Stage II trains the prompt encoder too. The paper freezes it. None, the
-            default, freezes it with LoRA and trains it without: one that starts from random weights has never
-            learned to encode a point.
+        train_prompt_encoder: whether Stage II trains the prompt encoder too. The paper freezes it.
+        stage_one_mask_weight: weight, in Stage I, of the loss of masks that are decoded from the raw points beside the
+            saliency map; what Stage II trains is then trained in Stage I too. 0 is the paper's Stage I.
     """
 
     backbone: str = "vit_b"
     resolution: int = 512
     lora: LoraSettings | None = field(default_factory=LoraSettings)
     saliency_bias: float = -2.0
-    train_prompt_encoder: bool | None = None
+    train_prompt_encoder: bool = False
+    stage_one_mask_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
@@ -49,11 +50,14 @@ class SPDModelSettings:
         if not math.isfinite(self.saliency_bias):
             msg = f"saliency_bias must be finite, got {self.saliency_bias}"
             raise ValueError(msg)
+        if not 0 <= self.stage_one_mask_weight < math.inf:
+            msg = f"stage_one_mask_weight must be finite and at least 0, got {self.stage_one_mask_weight}"
+            raise ValueError(msg)
 
     @property
-    def trains_prompt_encoder(self) -> bool:
-        """``train_prompt_encoder`` with its default resolved."""
-        return self.lora is None if self.train_prompt_encoder is None else self.train_prompt_encoder
+    def prompted_parts(self) -> tuple[str, ...]:
+        """The parts that turn points into masks, as far as they are trained."""
+        return ("mask_decoder", *(("prompt_encoder",) if self.train_prompt_encoder else ()))
 
 
 class SPDNetwork(SamNetwork):
@@ -100,13 +104,13 @@ class SPDNetwork(SamNetwork):
         return self.saliency_head.at_pixels(embeddings, pixels, self.resolution)
 
     def train_stage_one(self) -> None:
-        """Train LoRA (without LoRA the whole image encoder) and the saliency head; freeze all else."""
-        self.train_only(("image_encoder", "saliency_head"))
+        """Train LoRA (without it the whole image encoder), the saliency head, and the decoder where masks count."""
+        prompted = self.settings.prompted_parts if self.settings.stage_one_mask_weight else ()
+        self.train_only(("image_encoder", "saliency_head", *prompted))
 
     def train_stage_two(self) -> None:
         """Train the mask decoder (and the prompt encoder where the settings say so); freeze all else."""
-        prompt_encoder = ("prompt_encoder",) if self.settings.trains_prompt_encoder else ()
-        self.train_only(("mask_decoder", *prompt_encoder))
+        self.train_only(self.settings.prompted_parts)
 
     def parts(self) -> dict[str, nn.Module]:
         """SAM's parts and the saliency head."""

@@ -77,6 +77,11 @@ class PromptTrainer(TrackedTrainer):
         """The loss of a batch: L_seg averaged over its slices."""
         return segmentation_loss(logits, batch.masks, self.segmentation_loss_settings)
 
+    def logits_and_loss(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """Logits (N, R, R) in single precision and the loss of a batch that lies on the device."""
+        logits = self.predict_batch(batch).float()
+        return logits, self.batch_loss(logits, batch)
+
     @property
     def segmentation_loss_settings(self) -> LossSettings:
         """The loss of the running stage."""
@@ -221,7 +226,7 @@ class PromptTrainer(TrackedTrainer):
         batch = self.to_device(batch)
         self.optimizer.zero_grad(set_to_none=True)
         with self.precision():
-            loss = self.batch_loss(self.predict_batch(batch).float(), batch)
+            _, loss = self.logits_and_loss(batch)
         value = float(loss.detach())
         if not math.isfinite(value):
             # Its network would predict nothing anywhere, and a table would take that for a result.
@@ -244,8 +249,7 @@ class PromptTrainer(TrackedTrainer):
         """Loss and pixel counts of one validation batch."""
         batch = self.to_device(batch)
         with self.precision():
-            logits = self.predict_batch(batch).float()
-            loss = self.batch_loss(logits, batch)
+            logits, loss = self.logits_and_loss(batch)
         predicted, target = logits > 0, batch.masks > 0
         return {
             "loss": float(loss),

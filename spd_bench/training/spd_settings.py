@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from spd_bench.models.lora import Adaptation, LoraSettings, resolved_adaptation
 from spd_bench.models.sam import check_backbone
@@ -12,6 +12,7 @@ from spd_bench.training.prompted import EmptyPrompt
 
 Direction = Literal["next", "previous", "both"]
 EmbeddingStorage = Literal["disk", "none"]
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,8 @@ class SPDSettings:
         stage_one_share: share of the epochs that Stage I gets.
         train_prompt_encoder: whether Stage II trains the prompt encoder; None: only from scratch, where a
             frozen one would be random.
+        stage_one_mask_weight: weight, in Stage I, of the loss of masks decoded from the raw points. None: 0 with LoRA,
+            as the paper; 1 where the encoder is trained whole, which would else forget what the decoder reads in it.
         embedding_cache: whether Stage II's slices are encoded once and kept on ``disk`` while it runs, each in a few
             augmented views, or encoded whenever they are drawn (``none``), each time in a new augmentation.
         cache_views: augmented views of each slice on disk.
@@ -60,6 +63,7 @@ class SPDSettings:
     psc_direction: Direction = "next"
     stage_one_share: float = 0.6
     train_prompt_encoder: bool | None = None
+    stage_one_mask_weight: float | None = None
     embedding_cache: EmbeddingStorage = "disk"
     cache_views: int = 4
     cache_gb: float = 20.0
@@ -74,6 +78,7 @@ class SPDSettings:
             "stage_one_share must lie between 0 and 1": 0 < self.stage_one_share < 1,
             "lora_rank must be a whole number": isinstance(self.lora_rank, int),
             "train_prompt_encoder must be true, false or none": self.train_prompt_encoder in (True, False, None),
+            "stage_one_mask_weight must be none or at least 0": (self.stage_one_mask_weight or 0) >= 0,
             "embedding_cache must be 'disk' or 'none'": self.embedding_cache in ("disk", "none"),
             "cache_views must be a whole number of at least 1": _is_count(self.cache_views) and self.cache_views >= 1,
             "cache_gb must not be negative": self.cache_gb >= 0,
@@ -93,15 +98,14 @@ class SPDSettings:
 
     def model(self, resolution: int) -> SPDModelSettings:
         """The network's own settings."""
-        adaptation = resolved_adaptation(self.adaptation, from_scratch=self.weights is None)
+        lora = resolved_adaptation(self.adaptation, from_scratch=self.weights is None) == "lora"
         return SPDModelSettings(
             backbone=self.backbone,
             resolution=resolution,
-            lora=self._lora() if adaptation == "lora" else None,
+            lora=self._lora() if lora else None,
             saliency_bias=self.saliency_bias,
-            train_prompt_encoder=self.weights is None
-            if self.train_prompt_encoder is None
-            else self.train_prompt_encoder,
+            train_prompt_encoder=_or(self.train_prompt_encoder, self.weights is None),
+            stage_one_mask_weight=_or(self.stage_one_mask_weight, 0.0 if lora else 1.0),
         )
 
     def context_of(self, planned: int) -> int:
@@ -111,6 +115,10 @@ class SPDSettings:
     def to_json(self) -> dict[str, Any]:
         """As plain JSON values."""
         return asdict(self)
+
+
+def _or(chosen: _Value | None, default: _Value) -> _Value:
+    return default if chosen is None else chosen
 
 
 def _is_count(value: Any) -> bool:

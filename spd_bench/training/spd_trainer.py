@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from spd_bench.errors import InputError
-from spd_bench.losses import LossSettings, pairwise_slice_consistency
+from spd_bench.losses import LossSettings, pairwise_slice_consistency, segmentation_loss
 from spd_bench.models.inference import saliency_volume
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
@@ -116,7 +116,21 @@ class SPDTrainer(PromptTrainer):
         if self.stage == 1:
             saliency: Tensor = self.network(batch.images)
             return saliency
-        embeddings = self.encode(batch.images) if batch.embeddings is None else batch.embeddings.float()
+        return self._masks(batch, self.encode(batch.images) if batch.embeddings is None else batch.embeddings.float())
+
+    def logits_and_loss(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """In Stage I the saliency logits; masks from the raw points beside them where these have a weight."""
+        weight = self.network.settings.stage_one_mask_weight
+        if self.stage == 2 or not weight:
+            return super().logits_and_loss(batch)
+        embeddings = self.network.encode(batch.images)
+        saliency = self.network.saliency_logits(embeddings).float()
+        masks = self._masks(batch, embeddings).float()
+        loss = self.batch_loss(saliency, batch) + weight * segmentation_loss(masks, batch.masks, self.settings.loss)
+        return saliency, loss
+
+    def _masks(self, batch: WindowBatch, embeddings: Tensor) -> Tensor:
+        """Mask logits (N, R, R) from the batch's points."""
         return prompted_logits(
             batch, self.spd.empty_prompt, lambda chosen, points: self.network.decode(embeddings[list(chosen)], points)
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ def _build(settings: SPDModelSettings) -> SPDNetwork:
     return SPDNetwork(settings, sam=build_sam(settings.backbone, resolution=settings.resolution))
 
 
-def _network(*, lora: LoraSettings | None = LORA, train_prompt_encoder: bool | None = None) -> SPDNetwork:
+def _network(*, lora: LoraSettings | None = LORA, **choices: Any) -> SPDNetwork:
     torch.manual_seed(0)
-    settings = SPDModelSettings(backbone="vit_t", resolution=64, lora=lora, train_prompt_encoder=train_prompt_encoder)
+    settings = SPDModelSettings(backbone="vit_t", resolution=64, lora=lora, **choices)
     return _build(settings)
 
 
@@ -88,8 +89,8 @@ def test_stage_two_trains_the_mask_decoder_only() -> None:
     assert "sam.mask_decoder.mask_tokens.weight" in changed
 
 
-def test_stage_two_from_scratch_trains_the_prompt_encoder_too() -> None:
-    network = _network(lora=None)
+def test_stage_two_trains_the_prompt_encoder_too_where_asked() -> None:
+    network = _network(lora=None, train_prompt_encoder=True)
     network.train_stage_two()
     assert _trainable(network) == _names(network, "sam.mask_decoder.", "sam.prompt_encoder.")
     changed = _step(network, POINTS)
@@ -102,17 +103,22 @@ def test_stage_two_from_scratch_trains_the_prompt_encoder_too() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("lora", "choice", "trained"),
-    [(LORA, None, False), (LORA, True, True), (None, None, True), (None, False, False)],
-)
-def test_the_prompt_encoder_s_training_can_be_chosen(
-    lora: LoraSettings | None, choice: bool | None, trained: bool
-) -> None:
+@pytest.mark.parametrize("lora", [LORA, None])
+@pytest.mark.parametrize("choice", [False, True])
+def test_the_prompt_encoder_s_training_can_be_chosen(lora: LoraSettings | None, choice: bool) -> None:
     network = _network(lora=lora, train_prompt_encoder=choice)
     assert not any("prompt_encoder" in name for name in _trainable(network))
     network.train_stage_two()
-    assert any("prompt_encoder" in name for name in _trainable(network)) is trained
+    assert any("prompt_encoder" in name for name in _trainable(network)) is choice
+
+
+def test_what_stage_two_trains_is_trained_in_stage_one_too_where_masks_have_a_weight_there() -> None:
+    network = _network(lora=None, train_prompt_encoder=True, stage_one_mask_weight=0.5)
+    first = set(_trainable(network))
+    network.train_stage_two()
+    second = set(_trainable(network))
+    assert second < first
+    assert first - second == _names(network, "sam.image_encoder.") | _names(network, "saliency_head.")
 
 
 def test_dropout_of_lora_is_on_in_stage_one_and_off_in_stage_two() -> None:

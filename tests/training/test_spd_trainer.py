@@ -96,14 +96,17 @@ def test_each_stage_has_a_schedule_of_its_own(make_run: Any, run_folder: Any, hi
     assert history.rates[8:] == pytest.approx(history.rates[:8])
 
 
+@pytest.mark.parametrize("weight", [0.0, None])
 def test_from_scratch_stage_one_trains_encoder_and_head_and_stage_two_decoder_and_prompt_encoder(
-    make_run: Any, run_folder: Any, history: History
+    make_run: Any, run_folder: Any, history: History, weight: float | None
 ) -> None:
-    run = make_run("spd", epochs=4, stage_one_share=0.5)
+    run = make_run("spd", epochs=4, stage_one_share=0.5, stage_one_mask_weight=weight)
     train(run, folder=run_folder(run), device=CPU)
     names = history.states[0].keys()
     first, second = history.changed(0, 1), history.changed(2, 3)
-    assert first <= of((ENCODER, HEAD), names)
+    decoding = () if weight == 0 else (DECODER, PROMPT_ENCODER)
+    assert first <= of((ENCODER, HEAD, *decoding), names)
+    assert bool(of((DECODER,), first)) == (weight is None)
     assert of((HEAD,), names) <= first
     assert len(of((ENCODER,), first)) > 0.9 * len(of((ENCODER,), names))
     assert second <= of((DECODER, PROMPT_ENCODER), names)
@@ -202,6 +205,24 @@ def test_consistency_enters_the_loss_in_stage_two_with_neighbours_only(trainer: 
     assert float(trainer.batch_loss(logits, alone)) == pytest.approx(segmentation)
     expected = segmentation + 0.1 * brute_force_consistency(logits, pairs)
     assert float(trainer.batch_loss(logits, batch)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_masks_from_the_raw_points_enter_the_loss_of_stage_one_with_their_weight(
+    make_run: Any, results: Path, weight: float
+) -> None:
+    trainer = build_trainer(make_run("spd", stage_one_mask_weight=weight), device=CPU, resume=False)
+    trainer.initialize()
+    trainer.network.eval()
+    batch = batch_of([[(3, 4)], [], [(5, 6), (7, 8)]], [])
+    logits, loss = trainer.logits_and_loss(batch)
+    embeddings = trainer.network.encode(batch.images)
+    torch.testing.assert_close(logits, trainer.network.saliency_logits(embeddings))
+    masks = torch.full_like(batch.masks, EMPTY_LOGIT)
+    masks[[0, 2]] = trainer.network.decode(embeddings[[0, 2]], [batch.points[0], batch.points[2]])
+    expected = segmentation_loss(logits, batch.masks, trainer.settings.saliency_loss)
+    expected = expected + weight * segmentation_loss(masks, batch.masks, trainer.settings.loss)
+    torch.testing.assert_close(loss, expected)
 
 
 def test_no_weight_switches_consistency_off(make_run: Any, results: Path) -> None:
