@@ -16,6 +16,7 @@ from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
 import spd_bench.comparison as comparison_module
 import spd_bench.methods.fitting as fitting
+from spd_bench.cli.compare_baselines import main as rebuild_tables
 from spd_bench.comparison import Cell, Comparison, Grid, check_cells, compare
 from spd_bench.errors import InputError
 from spd_bench.evaluation import summarise
@@ -116,7 +117,7 @@ def test_the_files_of_the_comparison_exist(whole: tuple[Comparison, Grid], plann
     frames = {f"{name}.csv" for name in ("slices", "volumes", "summary", "significance")}
     drawn = ["dice", *(f"{what}_{planned.dataset}" for what in ("patients", "ranking", "significance"))]
     figures = {f"figures/{name}.{suffix}" for name in drawn for suffix in ("png", "svg")}
-    expected = {grid.output / name for name in frames | tables | figures | {"report.html"}}
+    expected = {grid.output / name for name in frames | tables | figures | {"comparison.json", "report.html"}}
     assert set(comparison.files) == expected
     assert all(path.stat().st_size for path in expected)
     runs = {f"{planned.dataset}_{name}_fold{fold}.json" for name in ROWS for fold in (0, 1)}
@@ -124,6 +125,65 @@ def test_the_files_of_the_comparison_exist(whole: tuple[Comparison, Grid], plann
     assert comparison.failures == {}
     assert not list(grid.output.rglob("error.log"))
     assert not list(grid.output.rglob(".part-*"))
+
+
+@pytest.fixture
+def kept(whole: tuple[Comparison, Grid], tmp_path: Path) -> Path:
+    """What is worth keeping of a comparison: scores, run records and facts, without predictions and data."""
+    folder = tmp_path / "kept"
+    shutil.copytree(whole[1].output / "runs", folder / "runs")
+    for name in ("slices.csv", "volumes.csv", "comparison.json"):
+        shutil.copy(whole[1].output / name, folder)
+    return folder
+
+
+def test_tables_and_figures_are_made_again_from_scores_and_run_records_alone(
+    whole: tuple[Comparison, Grid], kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "again"
+    assert rebuild_tables(["--rebuild", str(kept), "-o", str(output)]) == 0
+    tables = {path.name for path in whole[1].output.glob("table_*")}
+    assert len(tables) == 6
+    names = [*tables, "slices.csv", "volumes.csv", "summary.csv", "significance.csv", "comparison.json"]
+    assert contents(output, names) == contents(whole[1].output, names)
+    for folder in ("figures", "runs"):
+        made, first = ({path.name for path in (place / folder).iterdir()} for place in (output, whole[1].output))
+        assert made == first
+    assert str(output / "table_average_dice.md") in capsys.readouterr().out
+    # A folder is its own source, too.
+    assert rebuild_tables(["--rebuild", str(output), "-o", str(output)]) == 0
+    assert contents(output, names) == contents(whole[1].output, names)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda folder: (folder / "comparison.json").unlink(), "comparison.json"),
+        (lambda folder: (folder / "comparison.json").write_text("[1]"), "not the facts of a comparison"),
+        (lambda folder: next((folder / "runs").iterdir()).unlink(), "has no run record"),
+        (lambda folder: (folder / "volumes.csv").write_text("a,b\n1,2\n"), "volumes.csv"),
+        (lambda folder: _only_empty(folder / "volumes.csv"), "has no scores"),
+        (lambda folder: _other_split(folder / "runs"), "stand on different splits"),
+    ],
+)
+def test_a_folder_that_is_not_whole_is_refused_and_nothing_is_written(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], Any], said: str
+) -> None:
+    spoil(kept)
+    assert rebuild_tables(["--rebuild", str(kept), "-o", str(tmp_path / "again")]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+
+
+def _only_empty(path: Path) -> None:
+    frame = pd.read_csv(path)
+    frame[frame["method"] == "empty"].to_csv(path, index=False)
+
+
+def _other_split(runs: Path) -> None:
+    path = next(runs.glob("*_unet_*"))
+    record = read_json(path)
+    write_json(path, {**record, "hashes": {**record["hashes"], "splits": "other"}})
 
 
 def test_the_frames_have_their_columns_and_rows(whole: tuple[Comparison, Grid], planned: Plan) -> None:

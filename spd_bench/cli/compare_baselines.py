@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from spd_bench.cli.command import command_parser, run_command
 from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
-from spd_bench.cli.report import print_comparison
+from spd_bench.cli.report import print_comparison, print_files, summary_text
 from spd_bench.datasets import resolve_dataset
 from spd_bench.paths import data_folders
 
@@ -28,7 +28,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "What is complete already is kept.",
         example="spd_compare_baselines -d TI SCAR FUMPE KiTS -m all -f 0 1 2 3 4 -o comparison",
     )
-    parser.add_argument("-d", "--datasets", nargs="+", required=True, help="planned datasets")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("-d", "--datasets", nargs="+", help="planned datasets")
+    what.add_argument(
+        "--rebuild",
+        type=Path,
+        metavar="FOLDER",
+        help="run nothing: make tables and figures again from the scores and run records of a comparison's folder",
+    )
     parser.add_argument(
         "-m", "--methods", nargs="+", default=["all"], help="rows of the table, or the groups all and ablation (all)"
     )
@@ -39,6 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
+    if arguments.rebuild is not None:
+        _rebuild(arguments.rebuild, arguments.output)
+        return
     folders = data_folders()
     print(folders.describe())
     comparison = compare_datasets(arguments, folders)
@@ -46,6 +56,14 @@ def _run(arguments: argparse.Namespace) -> None:
     if comparison.failures:
         # Not a mistake in the call: the tables stand, but they are not whole.
         sys.exit(1)
+
+
+def _rebuild(source: Path, output: Path) -> None:
+    from spd_bench.comparison_tables import rebuild
+
+    written = rebuild(source, output)
+    print(summary_text(written.summary))
+    print_files(written.files)
 
 
 def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Comparison:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -39,6 +40,13 @@ def note_lines(notes: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def print_files(files: Iterable[Path]) -> None:
+    """Print where files went."""
+    print("written:")
+    for file in files:
+        print(f"  {file}")
+
+
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
@@ -49,9 +57,7 @@ def print_comparison(comparison: Comparison) -> None:
     for record in comparison.records:
         for line in note_lines(record["notes"]):
             print(f"{record['dataset']} {record['method']} fold {record['fold']}: {line}")
-    print("written:")
-    for file in comparison.files:
-        print(f"  {file}")
+    print_files(comparison.files)
     for method, reason in comparison.skipped.items():
         print(f"not run: {method}: {reason}", file=sys.stderr)
     for cell, reason in comparison.failures.items():
