@@ -105,6 +105,12 @@ def build_sam(backbone: str, *, resolution: int) -> Sam:
     return BACKBONES[backbone](resolution=resolution)
 
 
+def has_absolute_positions(backbone: str) -> bool:
+    """Whether the backbone's embeddings know where in the image they are: SAM's add a learned one to every token."""
+    check_backbone(backbone)
+    return backbone in VIT_CONFIGS
+
+
 def check_backbone(backbone: str) -> None:
     """Raise InputError where there is no backbone of that name."""
     if backbone not in BACKBONES:

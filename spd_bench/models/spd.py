@@ -34,6 +34,8 @@ class SPDModelSettings:
         train_prompt_encoder: whether Stage II trains the prompt encoder too. The paper freezes it.
         stage_one_mask_weight: weight, in Stage I, of the loss of masks that are decoded from the raw points beside the
             saliency map; what Stage II trains is then trained in Stage I too. 0 is the paper's Stage I.
+        saliency_position: whether the saliency head is told where in the slice it looks: SAM's dense positional
+            encoding is added to the embedding. An encoder without absolute positions cannot tell it.
     """
 
     backbone: str = "vit_b"
@@ -42,6 +44,7 @@ class SPDModelSettings:
     saliency_bias: float = -2.0
     train_prompt_encoder: bool = False
     stage_one_mask_weight: float = 0.0
+    saliency_position: bool = False
 
     def __post_init__(self) -> None:
         if self.resolution < 1:
@@ -97,11 +100,18 @@ class SPDNetwork(SamNetwork):
 
     def saliency_logits(self, embeddings: Tensor) -> Tensor:
         """Saliency logits (B, R, R) from image embeddings; their sigmoid is the saliency map."""
-        return self.saliency_head(embeddings, self.resolution)[:, 0]
+        return self.saliency_head(self._placed(embeddings), self.resolution)[:, 0]
 
     def saliency_logits_at(self, embeddings: Tensor, pixels: Sequence[NDArray[np.integer]]) -> Tensor:
         """``saliency_logits`` at the pixels (N, 2: x, y) of each image only, all in a row, (N_1 + ... + N_B,)."""
-        return self.saliency_head.at_pixels(embeddings, pixels, self.resolution)
+        return self.saliency_head.at_pixels(self._placed(embeddings), pixels, self.resolution)
+
+    def _placed(self, embeddings: Tensor) -> Tensor:
+        """What the saliency head reads."""
+        if not self.settings.saliency_position:
+            return embeddings
+        position: Tensor = self.sam.prompt_encoder.get_dense_pe()
+        return embeddings + position
 
     def train_stage_one(self) -> None:
         """Train LoRA (without it the whole image encoder), the saliency head, and the decoder where masks count."""

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
 from spd_bench.models.lora import Adaptation, LoraSettings, resolved_adaptation
-from spd_bench.models.sam import check_backbone
+from spd_bench.models.sam import check_backbone, has_absolute_positions
 from spd_bench.models.spd import SPDModelSettings
 from spd_bench.training.prompted import EmptyPrompt
 
@@ -29,6 +29,8 @@ class SPDSettings:
         lora_dropout: LoRA's dropout.
         lora_target: what LoRA adapts, a name in ``LORA_TARGETS``.
         saliency_bias: start value of the saliency head's last bias.
+        saliency_position: whether the saliency head is told where in the slice it looks; None: only with a backbone
+            whose embeddings have no absolute positions. Anatomy has its place, and look-alikes have another.
         threshold: tau; a point survives where the saliency is above it. None: chosen on the validation cases
             when Stage II begins.
         context: n of CPD, the neighbouring slices on each side; None takes the plan's, 0 is local validation only.
@@ -56,6 +58,7 @@ class SPDSettings:
     lora_dropout: float = 0.1
     lora_target: str = "qkv"
     saliency_bias: float = -2.0
+    saliency_position: bool | None = None
     threshold: float | None = 0.5
     context: int | None = None
     empty_prompt: EmptyPrompt = "skip"
@@ -78,6 +81,7 @@ class SPDSettings:
             "stage_one_share must lie between 0 and 1": 0 < self.stage_one_share < 1,
             "lora_rank must be a whole number": isinstance(self.lora_rank, int),
             "train_prompt_encoder must be true, false or none": self.train_prompt_encoder in (True, False, None),
+            "saliency_position must be true, false or none": self.saliency_position in (True, False, None),
             "stage_one_mask_weight must be none or at least 0": (self.stage_one_mask_weight or 0) >= 0,
             "embedding_cache must be 'disk' or 'none'": self.embedding_cache in ("disk", "none"),
             "cache_views must be a whole number of at least 1": _is_count(self.cache_views) and self.cache_views >= 1,
@@ -105,6 +109,7 @@ class SPDSettings:
             lora=self._lora() if lora else None,
             saliency_bias=self.saliency_bias,
             train_prompt_encoder=_or(self.train_prompt_encoder, self.weights is None),
+            saliency_position=_or(self.saliency_position, not has_absolute_positions(self.backbone)),
             stage_one_mask_weight=_or(self.stage_one_mask_weight, 0.0 if lora else 1.0),
         )
 

@@ -219,3 +219,16 @@ def test_impossible_settings_are_refused() -> None:
         SPDModelSettings(resolution=0)
     with pytest.raises(ValueError, match="saliency_bias"):
         SPDModelSettings(saliency_bias=float("nan"))
+
+
+@pytest.mark.parametrize("position", [False, True])
+def test_the_saliency_head_knows_its_place_where_it_is_told(position: bool) -> None:
+    network = _network(lora=None, saliency_position=position)
+    # The same features everywhere: what differs is the place.
+    embeddings = torch.randn(1, 128, 1, 1).expand(1, 128, 8, 8)
+    # Pixels at the same place within their embedding's cell of eight by eight.
+    logits = network.saliency_logits(embeddings)[0, 12::32, 12::32].flatten()
+    differ = bool((logits - logits[0]).abs().max() > 1e-3)
+    assert differ is position
+    pixels = [np.array([[12, 12], [44, 12], [12, 44], [44, 44]])]
+    torch.testing.assert_close(network.saliency_logits_at(embeddings, pixels), logits)

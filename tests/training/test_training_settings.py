@@ -132,3 +132,30 @@ def test_warmup_rises_linearly_and_cosine_falls_to_zero() -> None:
     assert all(a >= b for a, b in itertools.pairwise(factors[5:]))
     assert warmup_cosine(1000, warmup=5, steps=25) == pytest.approx(0.0, abs=1e-12)
     assert warmup_cosine(0, warmup=1, steps=1) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"backbone": "vit_b"}, False),
+        ({"backbone": "sam_small"}, True),
+        ({"backbone": "sam_small", "saliency_position": False}, False),
+        ({"backbone": "vit_t", "saliency_position": True}, True),
+    ],
+)
+def test_the_saliency_head_is_told_its_place_where_the_encoder_has_none(settings: dict[str, Any], told: bool) -> None:
+    assert SPDSettings(**settings).model(64).saliency_position is told
+
+
+@pytest.mark.parametrize(
+    ("settings", "weight"),
+    [
+        ({"weights": "sam.pth"}, 0.0),
+        ({}, 1.0),
+        ({"weights": "sam.pth", "adaptation": "whole"}, 1.0),
+        ({"stage_one_mask_weight": 0.0}, 0.0),
+        ({"weights": "sam.pth", "stage_one_mask_weight": 2.0}, 2.0),
+    ],
+)
+def test_masks_count_in_stage_one_where_the_encoder_is_trained_whole(settings: dict[str, Any], weight: float) -> None:
+    assert SPDSettings(**settings).model(64).stage_one_mask_weight == weight
