@@ -19,14 +19,27 @@ from spd_bench.models.sam_small import build_sam_small
 from spd_bench.models.weights import load_sam_weights
 from spd_bench.storage import sha256_of_file
 
-TINY = ["--steps", "4", "--every", "2", "--batch-size", "2", "--prompts", "2", "--workers", "0"]
+TINY = [
+    "--steps",
+    "4",
+    "--every",
+    "2",
+    "--batch-size",
+    "2",
+    "--prompts",
+    "2",
+    "--workers",
+    "0",
+    "--sides",
+    "32:0.5",
+    "64:0.5",
+]
 
 
 @pytest.fixture(autouse=True)
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretraining, "_MEASURED_SCENES", 2)
     monkeypatch.setattr(pretraining, "_MEASURED_SIDE", 64)
-    monkeypatch.setattr(pretraining, "_SIDES", ((32, 0.5), (64, 0.5)))
 
 
 def run(output: Path, *more: str) -> None:
