@@ -26,7 +26,6 @@ from tqdm import tqdm
 from benchmarks.ablation_cases import LEARNED, ORACLE, AblatedSetting, saliency_alone, score_settings
 from benchmarks.ablation_volumes import TrainedSpd
 from benchmarks.ti_phantom_runs import TiPhantomRuns, add_arguments
-from benchmarks.volume_scores import patient_interval, with_foreground_dice
 from spd_bench.comparison import compare
 from spd_bench.errors import InputError
 from spd_bench.evaluation.figures import (
@@ -42,6 +41,7 @@ from spd_bench.evaluation.figures import (
     threshold_curve,
 )
 from spd_bench.evaluation.frames import read_frame
+from spd_bench.evaluation.volume_dice import patient_interval, with_foreground_dice
 from spd_bench.models.builtin_weights import BUILTIN
 from spd_bench.storage import atomic_path
 

@@ -24,10 +24,10 @@ from matplotlib.figure import Figure
 from benchmarks.ti_phantom_claims import check_claims
 from benchmarks.ti_phantom_prompts import scores_at_severities, scores_at_thresholds
 from benchmarks.ti_phantom_runs import TiPhantomRuns, add_arguments
-from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.comparison import Comparison, compare
 from spd_bench.evaluation.figures import RobustnessSettings, robustness_curves, save_figure
 from spd_bench.evaluation.frames import read_frame
+from spd_bench.evaluation.volume_dice import with_foreground_dice
 from spd_bench.methods.registry import METHODS
 from spd_bench.models.builtin_weights import BUILTIN, RANDOM
 from spd_bench.storage import atomic_path

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.ti_phantom_prompts import THRESHOLDS
-from benchmarks.volume_scores import patient_interval
+from spd_bench.evaluation.volume_dice import patient_interval
 from spd_bench.models.builtin_weights import BUILTIN, RANDOM
 
 _METRICS = ("volumetric_dice", "foreground_dice")

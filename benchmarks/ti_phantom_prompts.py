@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from benchmarks.ti_phantom_runs import TiPhantomRuns
-from benchmarks.volume_scores import with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.evaluation import evaluate_folders
+from spd_bench.evaluation.volume_dice import with_foreground_dice
 from spd_bench.methods.registry import get_method, get_methods
 from spd_bench.methods.spd import SPDPredictor
 from spd_bench.phantoms import PhantomSet

@@ -22,11 +22,11 @@ import pandas as pd
 import torch
 
 from benchmarks.pretraining_report import RESULTS
-from benchmarks.volume_scores import patient_interval, with_foreground_dice
 from spd_bench.cells import Cell, Grid
 from spd_bench.comparison import compare
 from spd_bench.datasets import DATASETS
 from spd_bench.evaluation.frames import read_frame
+from spd_bench.evaluation.volume_dice import patient_interval, with_foreground_dice
 from spd_bench.methods.method import MethodOptions
 from spd_bench.methods.sam import SAM
 from spd_bench.models.builtin_weights import builtin_weights, weights_name

@@ -10,7 +10,11 @@ import torch
 
 from spd_bench.methods.method import Method, MethodOptions, MethodRun
 from spd_bench.planning.plan import Plan
+from spd_bench.severity_settings import SeveritySettings
 from spd_bench.training.settings import Budget
+
+CELL_RECORD = "cell.json"
+"""A cell's run record with what scoring added; it is written last, so that a cell that has it is whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,7 @@ class Grid:
         options: the user's options for a method of that name.
         device: where to train and predict.
         skipped: rows that were left out and why, for the tables to tell.
+        severities: severities of simulated points that the trained rows are predicted with as well; None for none.
     """
 
     raw: Path
@@ -48,6 +53,7 @@ class Grid:
     options: Callable[[str], MethodOptions]
     device: torch.device
     skipped: Mapping[str, str] = field(default_factory=dict)
+    severities: SeveritySettings | None = None
 
     def folder(self, cell: Cell) -> Path:
         """Predictions and scores of a cell."""

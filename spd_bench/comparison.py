@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-from spd_bench.cells import Cell, Grid
-from spd_bench.comparison_results import CELL_RECORD, write_results
+from spd_bench.cells import CELL_RECORD, Cell, Grid
+from spd_bench.comparison_results import write_results
 from spd_bench.errors import InputError
 from spd_bench.evaluation import evaluate_folders, write_frame
 from spd_bench.evaluation.rules import DEFAULT_RULES

@@ -16,6 +16,7 @@ from spd_bench.evaluation.figures import (
     dice_bars,
     dice_strips,
     rank_blobs,
+    robustness_curves,
     save_figure,
     significance_squares,
 )
@@ -63,6 +64,12 @@ def _figures(
         slices, volumes = (
             frame[frame["dataset"] == dataset] for frame in (frames["slices.csv"], frames["volumes.csv"])
         )
+        severities = frames.get("severities.csv")
+        if severities is not None and (own_rows := severities[severities["dataset"] == dataset]).size:
+            yield (
+                f"robustness_{dataset}",
+                partial(robustness_curves, own_rows.drop(columns=["dataset", "fold"]), titles=titles, patients=own),
+            )
         yield f"patients_{dataset}", partial(dice_strips, volumes, titles=titles, patients=own)
         if volumes["method"].nunique() > 1:
             yield f"ranking_{dataset}", partial(_ranking, slices, volumes, dataset, own, titles)

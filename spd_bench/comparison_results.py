@@ -8,15 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from spd_bench.cells import Cell, Grid
+from spd_bench.cells import CELL_RECORD, Cell, Grid
 from spd_bench.comparison_tables import FACTS, ComparisonFacts, write_facts, write_tables_and_figures
 from spd_bench.evaluation.frames import read_frame
 from spd_bench.methods.registry import METHODS
 from spd_bench.report import write_report
+from spd_bench.severities import run_severities
 from spd_bench.storage import read_json
-
-CELL_RECORD = "cell.json"
-"""A cell's run record with what scoring added; it is written last, so that a cell that has it is whole."""
 
 
 def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[dict[str, Any]], list[Path]]:
@@ -35,7 +33,10 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
     )
     records = [read_json(grid.folder(cell) / CELL_RECORD) for cell in cells]
     facts = _facts(cells, grid)
-    written = write_tables_and_figures(grid.output, slices=slices, volumes=volumes, records=records, facts=facts)
+    severities = None if grid.severities is None else run_severities(cells, grid, grid.severities)
+    written = write_tables_and_figures(
+        grid.output, slices=slices, volumes=volumes, severities=severities, records=records, facts=facts
+    )
     write_facts(grid.output, facts=facts, records=records)
     report = write_report(cells, grid, written.tables, records)
     return written.summary, records, [*written.files, grid.output / FACTS, report]

@@ -25,6 +25,7 @@ from spd_bench.storage import read_json, write_json
 
 FACTS = "comparison.json"
 RUNS = "runs"
+SEVERITIES = "severities.csv"
 _TABLE_METRICS = ("average_dice", "volumetric_dice")
 _PAPER_NOTE = 'Rows "paper" hold the printed numbers of arXiv 2604.23314, on its own data, splits, weights and budget.'
 
@@ -93,6 +94,7 @@ def write_tables_and_figures(
     *,
     slices: pd.DataFrame,
     volumes: pd.DataFrame,
+    severities: pd.DataFrame | None,
     records: Sequence[Mapping[str, Any]],
     facts: ComparisonFacts,
 ) -> WrittenResults:
@@ -102,6 +104,7 @@ def write_tables_and_figures(
         folder: where they go.
         slices: rows of ``slices.csv``.
         volumes: rows of ``volumes.csv``.
+        severities: rows of ``severities.csv``, None where other severities were not run.
         records: run records of the rows.
         facts: patients, titles and notes.
 
@@ -110,6 +113,8 @@ def write_tables_and_figures(
     """
     check_same_ground(records)
     frames = {"slices.csv": slices, "volumes.csv": volumes, **_statistics(slices, volumes, facts.patients)}
+    if severities is not None:
+        frames[SEVERITIES] = severities
     for name, frame in frames.items():
         write_frame(folder / name, frame)
     tables = _tables(frames, records, facts)
@@ -132,11 +137,14 @@ def rebuild(source: Path, output: Path) -> WrittenResults:
     """
     facts = ComparisonFacts.read(source / FACTS)
     slices, volumes = (read_frame(source / name) for name in ("slices.csv", "volumes.csv"))
+    severities = read_frame(source / SEVERITIES) if (source / SEVERITIES).is_file() else None
     records = [read_json(path) for path in sorted((source / RUNS).glob("*.json"))]
     _check_same_rows(volumes, records, folder=source)
     order = {key: number for number, key in enumerate(_rows(volumes))}
     records.sort(key=lambda record: order[_row(record)])
-    written = write_tables_and_figures(output, slices=slices, volumes=volumes, records=records, facts=facts)
+    written = write_tables_and_figures(
+        output, slices=slices, volumes=volumes, severities=severities, records=records, facts=facts
+    )
     write_facts(output, facts=facts, records=records)
     return written
 

@@ -13,11 +13,13 @@ from spd_bench.cli.command import command_parser, run_command
 from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
 from spd_bench.cli.report import print_comparison, print_files, summary_text
 from spd_bench.datasets import resolve_dataset
+from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
 
 if TYPE_CHECKING:
     from spd_bench.comparison import Comparison
     from spd_bench.paths import DataFolders
+    from spd_bench.severity_settings import SeveritySettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,6 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("-f", "--folds", type=int, nargs="+", default=[0], help="folds (0)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the comparison")
+    parser.add_argument(
+        "--severities",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="S",
+        help="also predict the test cases from points that are simulated from the references at these severities of "
+        "noise (0 clean, 1 default, 2 drifting, 3 worse): severities.csv and the robustness curves",
+    )
     add_training_options(parser)
     return run_command(_run, parser, argv)
 
@@ -93,9 +104,19 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
         options=options,
         device=device_of(arguments),
         skipped=skipped,
+        severities=_severities(arguments.severities),
     )
     check_cells(cells, grid)
     return compare(cells, grid)
+
+
+def _severities(values: Sequence[float]) -> SeveritySettings | None:
+    from spd_bench.severity_settings import SeveritySettings
+
+    try:
+        return SeveritySettings(severities=tuple(sorted(values))) if values else None
+    except ValueError as error:
+        raise InputError(f"--severities: {error}", remedy="give each severity once, none below 0") from error
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The result files as data frames: ``slices.csv``, ``volumes.csv``, ``summary.csv`` and ``significance.csv``."""
+"""The result files as data frames: slices, volumes, summary, significance and severities, each in its CSV."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ SIGNIFICANCE_COLUMNS = (
     "patients",
     "note",
 )
+SEVERITY_COLUMNS = (
+    "dataset",
+    "method",
+    "fold",
+    "case",
+    "severity",
+    "volumetric_dice",
+    "average_dice",
+    "foreground_dice",
+)
 
 _REMEDY = "write it again with spd_evaluate"
 _FILE_COLUMNS = {
@@ -66,6 +76,7 @@ _FILE_COLUMNS = {
     "volumes.csv": VOLUME_COLUMNS,
     "summary.csv": SUMMARY_COLUMNS,
     "significance.csv": SIGNIFICANCE_COLUMNS,
+    "severities.csv": SEVERITY_COLUMNS,
 }
 _FIRST_VOLUME_COLUMNS = VOLUME_COLUMNS[: VOLUME_COLUMNS.index("volumetric_hd95_mm")]
 """What ``volumes.csv`` held before whole volumes had surface and lesion scores; such files are still taken."""

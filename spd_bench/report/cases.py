@@ -14,12 +14,13 @@ from spd_bench.errors import InputError
 from spd_bench.evaluation.masks import read_predicted_mask, read_reference_mask
 from spd_bench.inspection.sheet_cases import percentile_window
 from spd_bench.planning.plan import Plan
+from spd_bench.prediction.raw_case import raw_case_files
 from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.channels import read_channels
 from spd_bench.raw.dataset import prompt_path
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.volumes import read_volume
-from spd_bench.report.consensus import consensus_files, raw_files
+from spd_bench.report.consensus import consensus_files
 from spd_bench.report.fates import Fate, point_fates
 from spd_bench.report.scores import CellScores
 from spd_bench.report.selection import ChosenCase
@@ -121,7 +122,7 @@ def read_case(chosen: ChosenCase, grid: Grid, *, scores: CellScores, distilling:
 
 def _image(cell: Cell, grid: Grid, case: str, geometry: VolumeGeometry) -> NDArray[np.float32]:
     """The channel (z, y, x) that becomes the first one of the slices that networks see."""
-    files = raw_files(cell, grid, case).images
+    files = raw_case_files(cell.plan, grid.raw, case).images
     channels, found = read_channels(files)
     _check_grid(files[0], found, geometry)
     plan: Plan = cell.plan

@@ -10,11 +10,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from spd_bench.cells import Cell, Grid
-from spd_bench.prediction.folder import CaseFiles, predict_cases
+from spd_bench.prediction.folder import predict_cases
+from spd_bench.prediction.raw_case import raw_case_files
 from spd_bench.prediction.volume import ExtraOutputs
 from spd_bench.prompts.points import SUFFIX
-from spd_bench.raw.channels import packed_files
-from spd_bench.raw.dataset import image_path, prompt_path, read_raw_dataset
 from spd_bench.raw.images.formats import ending_for_fractions
 from spd_bench.report.faults import reason
 from spd_bench.report.selection import ChosenCase
@@ -47,19 +46,6 @@ def consensus_files(cell: Cell, grid: Grid, case: str) -> ConsensusFiles:
         saliency=folder / "saliency" / f"{case}{ending_for_fractions(ending)}",
         mask=folder / f"{case}{ending}",
     )
-
-
-def raw_files(cell: Cell, grid: Grid, case: str) -> CaseFiles:
-    """Images and prompts of a raw case; files that are missing are told by whoever opens them."""
-    plan, folder = cell.plan, grid.raw / cell.plan.dataset
-    if "dataset" in plan.dataset_json:  # nnU-Net's list of images that lie anywhere
-        listed = {raw.case: raw.images for raw in read_raw_dataset(folder).cases}
-        images = listed.get(case, (image_path(folder, case, 0, plan.file_ending),))
-    else:
-        channels = len(plan.dataset_json["channel_names"])
-        images = tuple(image_path(folder, case, channel, plan.file_ending) for channel in range(channels))
-        images = packed_files(images, announced=channels) or images
-    return CaseFiles(case=case, images=images, prompts=prompt_path(folder, case))
 
 
 def predict_consensus(chosen: Sequence[ChosenCase], grid: Grid, *, method: str) -> dict[tuple[str, str], str]:
@@ -99,7 +85,7 @@ def _predict(cell: Cell, grid: Grid, cases: Sequence[str]) -> dict[str, Exceptio
     errors: dict[str, Exception] = {}
     for case in tqdm(cases, f"{cell.method.name}: consensus for the report", unit="case"):
         try:
-            files = raw_files(cell, grid, case)
+            files = raw_case_files(cell.plan, grid.raw, case)
             predict_cases([files], predictor, output=output, file_ending=cell.plan.file_ending, extra=extra)
         except Exception as error:  # one case must not take the others with it
             logger.warning("no consensus of %s on %s: %s", cell.name, case, error)

@@ -1,4 +1,4 @@
-"""Dice of volumes as benchmarks report it: foreground slices beside the whole, and intervals over patients."""
+"""Dice of volumes: foreground slices beside the whole, and intervals over patients."""
 
 from __future__ import annotations
 

@@ -1,0 +1,120 @@
+"""How much noisy prompts cost: the trained rows of a comparison on points of other severities.
+
+Points are simulated from the references of the test cases by one dial (:mod:`spd_bench.prompts.simulation`), alike for
+every row; no row is trained on them. What readers really left stays what the tables stand on.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from spd_bench.cells import CELL_RECORD, Cell, Grid
+from spd_bench.evaluation import evaluate_folders
+from spd_bench.evaluation.frames import SEVERITY_COLUMNS
+from spd_bench.evaluation.masks import read_reference_mask
+from spd_bench.evaluation.volume_dice import with_foreground_dice
+from spd_bench.planning.plan import Plan
+from spd_bench.prediction.folder import CaseFiles, predict_cases
+from spd_bench.prediction.raw_case import raw_case_files
+from spd_bench.prediction.volume import VolumePredictor
+from spd_bench.prompts.points import SUFFIX, write_prompts
+from spd_bench.prompts.simulation import NoiseSettings, simulate_prompts
+from spd_bench.severity_settings import SeveritySettings
+from spd_bench.storage import read_json, sha256_of_file, sha256_of_json, write_json
+
+logger = logging.getLogger(__name__)
+
+_MARKER = "severity.json"
+
+
+def severity_folder(cell: Cell, grid: Grid, severity: float) -> Path:
+    """Predictions of a cell from points of a severity."""
+    return grid.folder(cell) / "severities" / f"{severity:g}"
+
+
+def simulated_prompts(plan: Plan, grid: Grid, case: str, severity: float) -> Path:
+    """The file of a case's simulated points."""
+    return grid.output / "prompts" / plan.dataset / f"severity_{severity:g}" / f"{case}{SUFFIX}"
+
+
+def run_severities(cells: Sequence[Cell], grid: Grid, settings: SeveritySettings) -> pd.DataFrame:
+    """Predict and score the promptable cells at every severity; what is done already is kept.
+
+    Args:
+        cells: finished cells; those of rows without prompts are passed over.
+        grid: where they lie.
+        settings: which severities.
+
+    Returns:
+        A row a cell, test case and severity, with ``SEVERITY_COLUMNS``.
+    """
+    frames = []
+    for cell in (cell for cell in cells if cell.method.uses_prompts):
+        predictor: VolumePredictor | None = None
+        for severity in settings.severities:
+            prompts = _write_prompts(cell, grid, severity, seed=settings.seed)
+            marker = {"run": _run_of(cell, grid), "prompts": _hash_of(prompts)}
+            folder = severity_folder(cell, grid, severity)
+            if not (folder / _MARKER).is_file() or read_json(folder / _MARKER) != marker:
+                predictor = predictor or cell.method.predictor(grid.run(cell))
+                _predict(cell, grid, prompts, predictor, folder=folder, severity=severity)
+                write_json(folder / _MARKER, marker)
+            frames.append(_scores(cell, folder).assign(severity=severity))
+    empty = pd.DataFrame(columns=list(SEVERITY_COLUMNS))
+    return pd.concat(frames, ignore_index=True)[list(SEVERITY_COLUMNS)] if frames else empty
+
+
+def _write_prompts(cell: Cell, grid: Grid, severity: float, *, seed: int) -> dict[str, Path]:
+    """Simulate the points of the cell's test cases; case to file."""
+    plan, files = cell.plan, {}
+    for case in plan.split(cell.fold)["test"]:
+        mask, geometry = read_reference_mask(plan.reference_folder / f"{case}{plan.file_ending}")
+        noise = NoiseSettings(severity=severity)
+        points = simulate_prompts(mask, geometry, settings=noise, seed=seed, case=case, slice_axis=plan.slice_axis)
+        files[case] = simulated_prompts(plan, grid, case, severity)
+        write_prompts(files[case], points)
+    return files
+
+
+def _predict(
+    cell: Cell, grid: Grid, prompts: dict[str, Path], predictor: VolumePredictor, *, folder: Path, severity: float
+) -> None:
+    """Predict the cases; one that fails is left out and counts as empty, as in the comparison itself."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for case, points in tqdm(prompts.items(), f"{cell.method.name}: severity {severity:g}", unit="case"):
+        files = CaseFiles(case=case, images=raw_case_files(cell.plan, grid.raw, case).images, prompts=points)
+        try:
+            predict_cases([files], predictor, output=folder, file_ending=cell.plan.file_ending)
+        except Exception as error:  # one case must not take the others with it
+            logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, error)
+
+
+def _scores(cell: Cell, folder: Path) -> pd.DataFrame:
+    found = evaluate_folders(
+        reference=cell.plan.reference_folder,
+        prediction=folder,
+        dataset=cell.plan.dataset,
+        method=cell.method.name,
+        fold=cell.fold,
+        cases=cell.plan.split(cell.fold)["test"],
+        slice_axis=cell.plan.slice_axis,
+    )
+    return with_foreground_dice(found.volumes, found.slices)
+
+
+def _run_of(cell: Cell, grid: Grid) -> Any:
+    """The run that the cell stands on: when it was trained, with what."""
+    record = read_json(grid.folder(cell) / CELL_RECORD)
+    return {name: record.get(name) for name in ("settings", "hashes", "seconds")}
+
+
+def _hash_of(prompts: dict[str, Path]) -> str:
+    return sha256_of_json({case: sha256_of_file(path) for case, path in prompts.items()})
