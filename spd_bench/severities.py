@@ -23,7 +23,7 @@ from spd_bench.evaluation.volume_dice import with_foreground_dice
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.folder import CaseFiles, predict_cases
 from spd_bench.prediction.raw_case import raw_case_files
-from spd_bench.prediction.volume import VolumePredictor
+from spd_bench.prediction.volume import ExtraOutputs, VolumePredictor
 from spd_bench.prompts.points import SUFFIX, write_prompts
 from spd_bench.prompts.simulation import NoiseSettings, simulate_prompts
 from spd_bench.severity_settings import SeveritySettings
@@ -32,6 +32,8 @@ from spd_bench.storage import read_json, sha256_of_file, sha256_of_json, write_j
 logger = logging.getLogger(__name__)
 
 _MARKER = "severity.json"
+_FORMAT = 2
+"""What a folder of predictions holds: 2 came with the points that were decoded from."""
 
 
 def severity_folder(cell: Cell, grid: Grid, severity: float) -> Path:
@@ -42,6 +44,16 @@ def severity_folder(cell: Cell, grid: Grid, severity: float) -> Path:
 def simulated_prompts(plan: Plan, grid: Grid, case: str, severity: float) -> Path:
     """The file of a case's simulated points."""
     return grid.output / "prompts" / plan.dataset / f"severity_{severity:g}" / f"{case}{SUFFIX}"
+
+
+def decoded_prompts(cell: Cell, grid: Grid, case: str, severity: float) -> Path:
+    """The file of the points that a cell decoded a case from, there where the row changes the points it is given."""
+    return severity_folder(cell, grid, severity) / "prompts" / f"{case}{SUFFIX}"
+
+
+def is_predicted(cell: Cell, grid: Grid, severity: float) -> bool:
+    """Whether a cell's test cases have been predicted from points of a severity."""
+    return (severity_folder(cell, grid, severity) / _MARKER).is_file()
 
 
 def run_severities(cells: Sequence[Cell], grid: Grid, settings: SeveritySettings) -> pd.DataFrame:
@@ -60,9 +72,9 @@ def run_severities(cells: Sequence[Cell], grid: Grid, settings: SeveritySettings
         predictor: VolumePredictor | None = None
         for severity in settings.severities:
             prompts = _write_prompts(cell, grid, severity, seed=settings.seed)
-            marker = {"run": _run_of(cell, grid), "prompts": _hash_of(prompts)}
+            marker = {"format": _FORMAT, "run": _run_of(cell, grid), "prompts": _hash_of(prompts)}
             folder = severity_folder(cell, grid, severity)
-            if not (folder / _MARKER).is_file() or read_json(folder / _MARKER) != marker:
+            if not is_predicted(cell, grid, severity) or read_json(folder / _MARKER) != marker:
                 predictor = predictor or cell.method.predictor(grid.run(cell))
                 _predict(cell, grid, prompts, predictor, folder=folder, severity=severity)
                 write_json(folder / _MARKER, marker)
@@ -89,10 +101,11 @@ def _predict(
     """Predict the cases; one that fails is left out and counts as empty, as in the comparison itself."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    ending, extra = cell.plan.file_ending, ExtraOutputs(prompts=True)
     for case, points in tqdm(prompts.items(), f"{cell.method.name}: severity {severity:g}", unit="case"):
         files = CaseFiles(case=case, images=raw_case_files(cell.plan, grid.raw, case).images, prompts=points)
         try:
-            predict_cases([files], predictor, output=folder, file_ending=cell.plan.file_ending)
+            predict_cases([files], predictor, output=folder, file_ending=ending, extra=extra)
         except Exception as error:  # one case must not take the others with it
             logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, error)
 

@@ -21,8 +21,9 @@ from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
 from spd_bench.prompts.points import read_prompts
-from spd_bench.severities import run_severities, severity_folder, simulated_prompts
+from spd_bench.severities import decoded_prompts, is_predicted, run_severities, severity_folder, simulated_prompts
 from spd_bench.severity_settings import SeveritySettings
+from spd_bench.storage import read_json, write_json
 from spd_bench.training.settings import Budget
 
 SEVERITIES = SeveritySettings(severities=(0.0, 2.0))
@@ -30,13 +31,15 @@ PREDICTED: list[str] = []
 
 
 class PointPredictor:
-    """The points themselves as a mask."""
+    """The points themselves as a mask; it decodes from all of them but the first."""
 
     def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         PREDICTED.append(volume.case)
         mask = np.zeros(volume.geometry.shape, np.uint8)
         mask[tuple(volume.points().voxels(volume.geometry).T)] = 1
-        return Prediction(mask=mask)
+        points = volume.points()
+        decoded = replace(points, positions=points.positions[1:])
+        return Prediction(mask=mask, points=decoded if extra.prompts else None)
 
 
 def _predictor(run: MethodRun) -> PointPredictor:
@@ -103,6 +106,34 @@ def test_what_is_done_is_kept_and_what_stands_on_other_points_is_made_again(plan
     PREDICTED.clear()
     run_severities(cells, grid, replace(SEVERITIES, seed=1))
     assert set(PREDICTED) == set(planned.split(0)["test"])
+
+
+def test_the_points_that_were_decoded_from_are_kept(planned: Plan, grid: Grid) -> None:
+    cells = cells_of(planned)
+    compare(cells, grid)
+    for severity in (0.0, 2.0):
+        for case in planned.split(0)["test"]:
+            given = read_prompts(simulated_prompts(planned, grid, case, severity))
+            decoded = read_prompts(decoded_prompts(cells[1], grid, case, severity))
+            np.testing.assert_allclose(decoded.positions, given.positions[1:])
+            assert not decoded_prompts(cells[0], grid, case, severity).exists()
+    assert [is_predicted(cells[1], grid, severity) for severity in (0.0, 1.0, 2.0)] == [True, False, True]
+
+
+def test_predictions_from_before_those_points_were_kept_are_made_again_once(planned: Plan, grid: Grid) -> None:
+    cells = cells_of(planned)
+    compare(cells, grid)
+    marker = severity_folder(cells[1], grid, 2.0) / "severity.json"
+    write_json(marker, {name: value for name, value in read_json(marker).items() if name != "format"})
+    test = planned.split(0)["test"]
+    for case in test:
+        decoded_prompts(cells[1], grid, case, 2.0).unlink()
+    PREDICTED.clear()
+    run_severities(cells, grid, SEVERITIES)
+    assert test == PREDICTED
+    assert all(decoded_prompts(cells[1], grid, case, 2.0).is_file() for case in test)
+    run_severities(cells, grid, SEVERITIES)
+    assert test == PREDICTED
 
 
 def test_a_case_that_fails_counts_as_empty(planned: Plan, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,7 @@
-"""One case as the report shows it: image, reference, masks, points and saliency, turned for the reader."""
+"""One case as the report shows it: image, reference, saliency, points and the masks on them, turned for the reader."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,39 +10,18 @@ from numpy.typing import NDArray
 
 from spd_bench.cells import Cell, Grid
 from spd_bench.errors import InputError
-from spd_bench.evaluation.masks import read_predicted_mask, read_reference_mask
+from spd_bench.evaluation.masks import read_reference_mask
 from spd_bench.inspection.sheet_cases import percentile_window
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.raw_case import raw_case_files
-from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.channels import read_channels
-from spd_bench.raw.dataset import prompt_path
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.volumes import read_volume
 from spd_bench.report.consensus import consensus_files
-from spd_bench.report.fates import Fate, point_fates
+from spd_bench.report.prompt_sets import PromptSet, own_prompts, simulated_sets
 from spd_bench.report.scores import CellScores
 from spd_bench.report.selection import ChosenCase
 from spd_bench.report.turning import Turn
-
-
-@dataclass(frozen=True, kw_only=True)
-class MethodView:
-    """A method's answer on a case.
-
-    Attributes:
-        name: the method.
-        mask: bool (Z, rows, columns), empty where there is no prediction.
-        missing: whether there is no prediction.
-        slice_dice: Dice (Z) of the slices on their own grid, NaN where there is none.
-        volumetric_dice: Dice of the volume, NaN where there is none.
-    """
-
-    name: str
-    mask: NDArray[np.bool_]
-    missing: bool
-    slice_dice: NDArray[np.float64]
-    volumetric_dice: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +32,7 @@ class CaseView:
         chosen: which case it is, and why.
         image: grey levels (Z, rows, columns).
         reference: the target, bool (Z, rows, columns).
-        methods: the answers, in the table's order.
-        points: (N, 3: slice, row, column) on the grid before it was reduced.
-        fates: what became of each point.
+        prompt_sets: points and what was answered on them, the comparison's own first.
         saliency: grey levels (Z, rows, columns), 0 to 1 as 0 to 255; None where there is none.
         grid: rows and columns before the case was reduced.
         pixel: height and width of a pixel of that grid in mm.
@@ -66,9 +42,7 @@ class CaseView:
     chosen: ChosenCase
     image: NDArray[np.uint8]
     reference: NDArray[np.bool_]
-    methods: tuple[MethodView, ...]
-    points: NDArray[np.int64]
-    fates: Sequence[Fate]
+    prompt_sets: tuple[PromptSet, ...]
     saliency: NDArray[np.uint8] | None
     grid: tuple[int, int]
     pixel: tuple[float, float]
@@ -93,27 +67,15 @@ def read_case(chosen: ChosenCase, grid: Grid, *, scores: CellScores, distilling:
     image = _image(chosen.leader, grid, case, geometry)
     turn = Turn.of(geometry, plan.slice_axis)
     distiller = next((cell for cell in chosen.cells if cell.method.name == distilling), None)
-    consensus = saliency = None
-    if distiller is not None:
-        files = consensus_files(distiller, grid, case)
-        consensus = _voxels(files.prompts, geometry)
-        saliency = _saliency(files.saliency, turn)
-    given = _voxels(prompt_path(grid.raw / plan.dataset, case), geometry)
-    points, fates = point_fates(
-        np.zeros((0, 3), np.int64) if given is None else given,
-        consensus,
-        shape=geometry.shape,
-        transpose=plan.transpose,
-        resolution=plan.resolution,
-    )
     return CaseView(
         chosen=chosen,
         image=turn.grey(image, percentile_window(image)),
         reference=turn.mask(reference),
-        methods=tuple(_method(cell, grid, case, turn=turn, scores=scores) for cell in chosen.cells),
-        points=turn.points(points),
-        fates=fates,
-        saliency=saliency,
+        prompt_sets=(
+            own_prompts(chosen, grid, turn=turn, scores=scores, distiller=distiller),
+            *simulated_sets(chosen, grid, turn=turn, reference=reference, distiller=distiller),
+        ),
+        saliency=None if distiller is None else _saliency(consensus_files(distiller, grid, case).saliency, turn),
         grid=turn.grid,
         pixel=turn.pixel,
         sides=turn.sides,
@@ -132,30 +94,12 @@ def _image(cell: Cell, grid: Grid, case: str, geometry: VolumeGeometry) -> NDArr
     return channels[number]
 
 
-def _voxels(path: Path, geometry: VolumeGeometry) -> NDArray[np.int64] | None:
-    """The voxels (N, 3: z y x) of a prompt file, None where there is no such file."""
-    return read_prompts(path).voxels(geometry, file=path) if path.is_file() else None
-
-
 def _saliency(path: Path, turn: Turn) -> NDArray[np.uint8] | None:
     if not path.is_file():
         return None
     saliency, found = read_volume(path)
     _check_grid(path, found, turn.geometry)
     return turn.grey(saliency.astype(np.float32), (0.0, 1.0))
-
-
-def _method(cell: Cell, grid: Grid, case: str, *, turn: Turn, scores: CellScores) -> MethodView:
-    path = grid.folder(cell) / "predictions" / f"{case}{cell.plan.file_ending}"
-    missing = not path.is_file()
-    mask = np.zeros(turn.geometry.shape, bool) if missing else read_predicted_mask(path, turn.geometry)
-    return MethodView(
-        name=cell.method.name,
-        mask=turn.mask(mask),
-        missing=missing,
-        slice_dice=scores.slices(cell, case, depth=turn.depth),
-        volumetric_dice=scores.volume(cell, case),
-    )
 
 
 def _check_grid(path: Path, found: VolumeGeometry, expected: VolumeGeometry) -> None:

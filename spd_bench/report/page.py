@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -83,7 +83,7 @@ def layers_of(titles: Mapping[str, str], *, leader: str, cases: Sequence[CaseEnt
         leader: the method that is shown at first; it comes before the others.
         cases: what is shown.
     """
-    fates = {point[2] for case in cases for points in case.values["points"] for point in points}
+    fates = {point[2] for prompts in _prompt_sets(cases) for points in prompts["points"] for point in points}
     names = [leader, *(name for name in titles if name != leader)]
     return [
         Layer("reference", "Ground truth", shown=True),
@@ -104,6 +104,14 @@ def layers_of(titles: Mapping[str, str], *, leader: str, cases: Sequence[CaseEnt
     ]
 
 
+def prompt_titles(cases: Sequence[CaseEntry]) -> list[str]:
+    """What the points of a viewer can be chosen by, by severity; none where no case has more than its own."""
+    titles = {prompts["title"]: prompts["severity"] for prompts in _prompt_sets(cases)}
+    # The comparison's own points have no severity and come first.
+    ordered = sorted(titles, key=lambda title: -1.0 if titles[title] is None else titles[title])
+    return ordered if len(ordered) > 1 else []
+
+
 def render_page(contents: PageContents) -> str:
     """One HTML document that needs nothing from anywhere else."""
     environment = Environment(
@@ -117,10 +125,15 @@ def render_page(contents: PageContents) -> str:
         contents=contents,
         tables=[turn_table(table) for table in contents.tables],
         records=[record_text(record) for record in contents.records],
+        prompt_titles=prompt_titles(contents.cases),
         cases=[(entry.title, Markup(script_json(entry.values))) for entry in contents.cases],
         style=_source("report.css"),
         script=_source("report.js"),
     )
+
+
+def _prompt_sets(cases: Sequence[CaseEntry]) -> Iterator[Mapping[str, Any]]:
+    return (prompts for case in cases for prompts in case.values["prompt_sets"])
 
 
 def _source(name: str) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from spd_bench.planning.grid import resize_images
 from spd_bench.report.cases import CaseView
 from spd_bench.report.encoding import jpeg_text, run_lengths, script_json
+from spd_bench.report.prompt_sets import PromptSet
 from spd_bench.report.turning import LONGEST_SIDE, reduce_mask, reduced_size
 
 
@@ -26,12 +28,15 @@ RUNGS = (Rung(LONGEST_SIDE, 80), Rung(LONGEST_SIDE, 60), Rung(192, 60), Rung(128
 
 
 def fit_case(view: CaseView, *, room: int) -> dict[str, Any] | None:
-    """The finest JSON values of a case that take at most ``room`` bytes; None where even the coarsest take more."""
-    for rung in RUNGS:
-        values = case_values(view, rung=rung)
-        if len(script_json(values)) <= room:
-            return values
-    return None
+    """The finest JSON values of a case that take at most ``room`` bytes; None where even the coarsest take more.
+
+    A case whose simulated points and their answers find no room at all is shown on the comparison's own points alone.
+    """
+    views = [view]
+    if len(view.prompt_sets) > 1:
+        views.append(replace(view, prompt_sets=view.prompt_sets[:1]))
+    tries = (case_values(one, rung=rung) for one in views for rung in RUNGS)
+    return next((values for values in tries if len(script_json(values)) <= room), None)
 
 
 def case_values(view: CaseView, *, rung: Rung = RUNGS[0]) -> dict[str, Any]:
@@ -39,7 +44,8 @@ def case_values(view: CaseView, *, rung: Rung = RUNGS[0]) -> dict[str, Any]:
 
     Returns:
         ``size`` (rows, columns) of images and masks, ``grid`` and ``pixel`` (before the reduction, in mm), one JPEG in
-        base64 a slice, masks as run lengths a slice, points ``[x, y, fate]`` a slice on ``grid``, Dice in percent.
+        base64 a slice, masks as run lengths a slice. Each of the ``prompt_sets`` holds points ``[x, y, fate]`` a slice
+        on ``grid``, and masks and Dice (in percent) of the methods that answered on them.
     """
     size = reduced_size(view.image.shape[1:], rung.side)
     chosen, plan = view.chosen, view.chosen.leader.plan
@@ -54,7 +60,15 @@ def case_values(view: CaseView, *, rung: Rung = RUNGS[0]) -> dict[str, Any]:
         "images": _jpegs(view.image, size, rung.quality),
         "saliency": None if view.saliency is None else _saliency(view.saliency, size, rung.quality),
         "reference": _runs(view.reference, size),
-        "points": _points(view),
+        "prompt_sets": [_prompt_set(prompts, size, depth=len(view.image)) for prompts in view.prompt_sets],
+    }
+
+
+def _prompt_set(prompts: PromptSet, size: tuple[int, int], *, depth: int) -> dict[str, Any]:
+    return {
+        "title": prompts.title,
+        "severity": prompts.severity,
+        "points": _points(prompts, depth),
         "methods": {
             method.name: {
                 "masks": _runs(method.mask, size),
@@ -62,7 +76,7 @@ def case_values(view: CaseView, *, rung: Rung = RUNGS[0]) -> dict[str, Any]:
                 "slice_dice": [_percent(dice) for dice in method.slice_dice.tolist()],
                 "volumetric_dice": _percent(method.volumetric_dice),
             }
-            for method in view.methods
+            for method in prompts.methods
         },
     }
 
@@ -84,9 +98,9 @@ def _runs(mask: NDArray[np.bool_], size: tuple[int, int]) -> list[str]:
     return [run_lengths(one) for one in reduce_mask(mask, size)]
 
 
-def _points(view: CaseView) -> list[list[list[Any]]]:
-    slices: list[list[list[Any]]] = [[] for _ in view.image]
-    for (index, row, column), fate in zip(view.points.tolist(), view.fates, strict=True):
+def _points(prompts: PromptSet, depth: int) -> list[list[list[Any]]]:
+    slices: list[list[list[Any]]] = [[] for _ in range(depth)]
+    for (index, row, column), fate in zip(prompts.points.tolist(), prompts.fates, strict=True):
         slices[index].append([column, row, str(fate)])
     return slices
 

@@ -14,9 +14,11 @@ from spd_bench.errors import InputError
 from spd_bench.evaluation.table_formats import PrintedTable
 from spd_bench.report.cases import read_case
 from spd_bench.report.consensus import predict_consensus
+from spd_bench.report.fates import Fate
 from spd_bench.report.faults import reason
 from spd_bench.report.figures import read_figures
 from spd_bench.report.page import CaseEntry, PageContents, layers_of, render_page
+from spd_bench.report.prompt_sets import set_title
 from spd_bench.report.reduction import fit_case
 from spd_bench.report.scores import CellScores
 from spd_bench.report.selection import ChosenCase, choose_cases, distilling_method, leading_method
@@ -75,7 +77,9 @@ def write_report(
         "leader": titles[leader],
     }
     # Everything but the cases is rendered once to know what room they have.
-    around = render_page(PageContents(**contents, left_out=left_out, layers=layers_of(titles, leader=leader, cases=[])))
+    bare = [_bare_case(grid)] if chosen else []
+    layers = layers_of(titles, leader=leader, cases=bare)
+    around = render_page(PageContents(**contents, left_out=left_out, layers=layers, cases=bare))
     room = (settings.bytes - len(around.encode())) // max(1, len(chosen)) - _BYTES_AROUND_A_CASE
     entries, faults = _collect(chosen, grid, distilling=distilling, unknown=unknown, room=room)
     layers = layers_of(titles, leader=leader, cases=entries)
@@ -98,7 +102,8 @@ def _collect(
     for one in tqdm(chosen, "report", unit="case"):
         name = f"case {one.case} of {one.leader.plan.dataset}"
         try:
-            values = fit_case(read_case(one, grid, scores=scores, distilling=distilling), room=room)
+            view = read_case(one, grid, scores=scores, distilling=distilling)
+            values = fit_case(view, room=room)
         except Exception as error:  # one case must not take the report with it
             logger.warning("%s is left out of the report: %s", name, error)
             left_out.append(f"{name}: {reason(error, grid)}")
@@ -109,10 +114,20 @@ def _collect(
             entries.append(CaseEntry(_title(one, values), values))
             key = (one.leader.plan.dataset, one.case)
             left_out += [f"{name}: {unknown[key]}"] if key in unknown else []
+            if len(values["prompt_sets"]) < len(view.prompt_sets):
+                left_out.append(f"{name}: simulated points and what was made of them are too large for this page")
     return entries, left_out
 
 
+def _bare_case(grid: Grid) -> CaseEntry:
+    """A case of nothing but points of every fate and severity: no case makes the viewer around it larger."""
+    severities = () if grid.severities is None else grid.severities.severities
+    points = [[[0, 0, str(fate)] for fate in Fate]]
+    sets = [{"title": set_title(one), "severity": one, "points": points} for one in (None, *severities)]
+    return CaseEntry("", {"saliency": [""], "prompt_sets": sets})
+
+
 def _title(one: ChosenCase, values: Mapping[str, Any]) -> str:
-    dice = values["methods"][one.leader.method.name]["volumetric_dice"]
+    dice = values["prompt_sets"][0]["methods"][one.leader.method.name]["volumetric_dice"]
     score = "no score" if dice is None else f"{dice:.1f} %, {one.place}"
     return f"{one.case}: {one.leader.method.title} {score} ({one.leader.plan.dataset}, fold {one.leader.fold})"

@@ -26,18 +26,23 @@ from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
 from spd_bench.prompts.points import PointPrompts
+from spd_bench.severities import run_severities
 from spd_bench.training.settings import Budget
 
 
 class Distiller:
-    """Finds the bright target but for its last row; keeps all points but the last, whose place its neighbour takes."""
+    """Finds the bright target near its points but for every fifth row.
+
+    Keeps all points but the last, and gives the first one to the next slice, two rows on.
+    """
 
     def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         bright = (volume.channels[0] > 175).astype(np.uint8)
         voxels = volume.points().voxels(volume.geometry)
-        consensus = np.concatenate([voxels[:-1], voxels[:1] + np.array([1, 2, 0])])
+        added = np.minimum(voxels[:1] + np.array([1, 2, 0]), np.array(bright.shape) - 1)
+        consensus = np.concatenate([voxels[:-1], added])
         return Prediction(
-            mask=bright * _odd_rows(bright),
+            mask=bright * _odd_rows(bright) * _near(voxels, bright.shape),
             saliency=(volume.channels[0] / volume.channels[0].max()).clip(0, 1) if extra.saliency else None,
             points=PointPrompts.from_voxels(consensus, volume.geometry) if extra.prompts else None,
         )
@@ -52,6 +57,14 @@ class Bright:
 
 def _odd_rows(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.broadcast_to((np.arange(mask.shape[1]) % 5 > 0)[:, None], mask.shape).astype(np.uint8)
+
+
+def _near(voxels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Squares about the points, each on its own slice."""
+    near = np.zeros(shape, np.uint8)
+    for z, y, x in voxels:
+        near[z, max(y - 6, 0) : y + 7, max(x - 6, 0) : x + 7] = 1
+    return near
 
 
 def _made_up_cells(plan: Plan, folds: tuple[int, ...] = (0, 1), *, title: str = "Bright") -> list[Cell]:
@@ -80,11 +93,14 @@ def printed_tables() -> Callable[[Grid], list[PrintedTable]]:
 
 @pytest.fixture
 def make_finished(planned: Plan, folders: DataFolders, tmp_path: Path) -> Callable[..., tuple[list[Cell], Grid]]:
-    """A comparison that has been run in a folder of its own."""
+    """A comparison that has been run in a folder of its own, at severities of noise as well where they are given."""
 
     def make(*, title: str = "Bright", **changes: Any) -> tuple[list[Cell], Grid]:
         cells = _made_up_cells(planned, title=title)
-        return cells, replace(_finished_grid(cells, folders.raw, tmp_path), **changes)
+        grid = replace(_finished_grid(cells, folders.raw, tmp_path), **changes)
+        if grid.severities is not None:
+            run_severities(cells, grid, grid.severities)
+        return cells, grid
 
     return make
 

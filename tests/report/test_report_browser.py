@@ -12,6 +12,9 @@ import pytest
 
 from spd_bench.cells import Cell, Grid
 from spd_bench.report import write_report
+from spd_bench.report.selection import choose_cases
+from spd_bench.severities import run_severities, simulated_prompts
+from spd_bench.severity_settings import SeveritySettings
 from spd_bench.storage import read_json
 
 webdriver = pytest.importorskip("selenium.webdriver")
@@ -59,6 +62,13 @@ class Page:
     def texts(self, selector: str) -> list[str]:
         return [element.text for element in self.driver.find_elements("css selector", selector)]
 
+    def attribute(self, selector: str, name: str) -> str:
+        return str(self.find(selector).get_attribute(name))
+
+    def scores(self, method: str) -> list[str]:
+        """Dice of the slice and of the volume, as the method's row tells them."""
+        return self.texts(f"tr:has([data-method={method}]) [data-score]")
+
     def press(self, key: str, selector: str = "#slice") -> None:
         self.find(selector).send_keys(getattr(webdriver.Keys, key, key))
 
@@ -80,21 +90,27 @@ class Page:
 
 
 @pytest.fixture
-def page(
-    browser: Any, make_finished: Callable[..., tuple[list[Cell], Grid]], printed_tables: Callable[[Grid], Any]
-) -> Page:
-    """The report of a finished comparison; a method's name tries to break out of it."""
-    cells, grid = make_finished(title="</script><b>Bright</b>")
-    records = [read_json(grid.folder(cell) / "cell.json") for cell in cells]
-    browser.get(write_report(cells, grid, printed_tables(grid), records).as_uri())
-    return Page(browser)
+def open_report(browser: Any, printed_tables: Callable[[Grid], Any]) -> Callable[[list[Cell], Grid], Page]:
+    """Opens the report of a finished comparison."""
+
+    def open_it(cells: list[Cell], grid: Grid) -> Page:
+        records = [read_json(grid.folder(cell) / "cell.json") for cell in cells]
+        browser.get(write_report(cells, grid, printed_tables(grid), records).as_uri())
+        return Page(browser)
+
+    return open_it
 
 
-def test_the_report_works_in_a_browser(page: Page) -> None:
+def test_the_report_works_in_a_browser(
+    open_report: Callable[..., Page], make_finished: Callable[..., tuple[list[Cell], Grid]]
+) -> None:
+    # A method's name tries to break out of the page.
+    page = open_report(*make_finished(title="</script><b>Bright</b>"))
     _layers_can_be_toggled(page)
     _keys_scroll_slices_and_cases(page)
     _tables_can_be_sorted(page)
     _it_fits(page)
+    assert page.texts("#prompts") == []
     assert page.driver.find_elements("css selector", "b") == []
     assert page.errors() == []
 
@@ -177,3 +193,99 @@ def _it_fits(page: Page) -> None:
         # The tiny dataset's slices are 24 x 20 pixels of 1 x 1.5 mm.
         canvas = page.find("#slice").size
         assert canvas["width"] / canvas["height"] == pytest.approx(30 / 24, rel=0.02)
+
+
+OWN, CLEAN, DRIFTING = "the comparison's own", "simulated, severity 0 (clean)", "simulated, severity 2 (drifting)"
+
+
+def test_points_of_other_severities_can_be_chosen(
+    open_report: Callable[..., Page], make_finished: Callable[..., tuple[list[Cell], Grid]]
+) -> None:
+    cells, grid = make_finished(severities=SeveritySettings(severities=(0.0, 2.0)))
+    first, second = choose_cases(cells, grid, count=2)
+    simulated_prompts(second.leader.plan, grid, second.case, 2.0).unlink()
+    frame = run_severities([first.leader], grid, SeveritySettings(severities=(0.0,)))
+    clean = frame[frame["case"] == first.case]["volumetric_dice"].item()
+    page = open_report(cells, grid)
+    for width in (1280, 400):
+        page.width(width)
+        _choosing_points_changes_what_stands_on_them(page, clean=clean)
+        _what_does_not_stand_on_points_stays(page)
+        _the_choice_holds_for_other_cases(page, lacking=second.case)
+        _it_fits(page)
+        assert page.find("#prompts").rect["x"] + page.find("#prompts").rect["width"] <= width
+        assert page.errors() == []
+
+
+def _choosing_points_changes_what_stands_on_them(page: Page, *, clean: float) -> None:
+    assert page.texts("#prompts option") == [OWN, CLEAN, DRIFTING]
+    assert page.texts("label[for=prompts]") == ["Points"]
+    counts = "[data-count]"
+    # The last slice with target has no point of the comparison's own.
+    page.press("END")
+    page.press("ARROW_UP")
+    shown = page.slice()
+    before = (page.scores("spd"), page.texts(counts), page.pixels())
+    seen = [before]
+    for title in (CLEAN, DRIFTING):
+        page.press("ARROW_DOWN", "#prompts")
+        assert page.attribute("#prompts", "value") == title
+        # The keys of the list do not scroll the slices.
+        assert page.slice() == shown
+        assert f"points, {title}: " in page.attribute("#slice", "aria-label")
+        seen.append((page.scores("spd"), page.texts(counts), page.pixels()))
+        assert page.texts("#prompts-text") == [""]
+        if title == CLEAN:
+            assert page.scores("spd")[1] == f"{100 * clean:.2f}"
+    for number in (0, 2):
+        assert len({str(one[number]) for one in seen}) == 3, "Dice and picture of each set are its own"
+    assert seen[2][1] != seen[0][1]
+    page.press("HOME", "#prompts")
+    assert page.attribute("#prompts", "value") == OWN
+    assert (page.scores("spd"), page.texts(counts), page.pixels()) == before
+
+
+def _what_does_not_stand_on_points_stays(page: Page) -> None:
+    """Each layer alone: only points and the masks of methods with prompts are other ones."""
+    boxes = page.driver.find_elements("css selector", "input[data-layer]")
+    on = [box.is_selected() for box in boxes]
+    others = [page.scores(name) for name in ("empty", "bright")]
+    changed = {}
+    for box in boxes:
+        for other in boxes:
+            if other.is_selected() != (other == box):
+                other.click()
+        own = page.pixels()
+        page.press("END", "#prompts")
+        assert page.attribute("#prompts", "value") == DRIFTING
+        layer = box.get_attribute("data-method") or box.get_attribute("data-layer")
+        changed[layer] = page.pixels() != own
+        assert [page.scores(name) for name in ("empty", "bright")] == others
+        page.press("HOME", "#prompts")
+        assert page.pixels() == own
+    stays = {"reference": False, "saliency": False, "empty": False, "bright": False}
+    assert changed == {**stays, "raw": True, "consensus": True, "spd": True}
+    for box, wanted in zip(boxes, on, strict=True):
+        if box.is_selected() != wanted:
+            box.click()
+
+
+def _the_choice_holds_for_other_cases(page: Page, *, lacking: str) -> None:
+    page.press("PAGE_DOWN")
+    own = (page.scores("spd"), page.pixels())
+    page.press("PAGE_UP")
+    page.press("END", "#prompts")
+    chosen = (page.scores("spd"), page.pixels())
+    page.press("PAGE_DOWN")
+    assert page.attribute("#prompts", "value") == DRIFTING
+    assert page.texts("#prompts-text") == [f"Case {lacking} has no such points; shown are {OWN}."]
+    assert page.attribute("#prompts-text", "aria-live") == "polite"
+    assert (page.scores("spd"), page.pixels()) == own
+    assert f"points, {OWN}: " in page.attribute("#slice", "aria-label")
+    page.press("PAGE_DOWN")
+    assert page.texts("#prompts-text") == [""]
+    assert f"points, {DRIFTING}: " in page.attribute("#slice", "aria-label")
+    page.press("PAGE_UP")
+    page.press("PAGE_UP")
+    assert (page.scores("spd"), page.pixels()) == chosen
+    page.press("HOME", "#prompts")

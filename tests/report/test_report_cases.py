@@ -89,18 +89,20 @@ def test_the_leader_is_spd_or_else_the_last_row(planned: Plan) -> None:
 
 def test_a_case_is_shown_with_all_that_is_known_of_it(make_finished: Callable[..., Finished]) -> None:
     view = view_of(make_finished())
-    assert [method.name for method in view.methods] == ["empty", "bright", "spd"]
+    (prompts,) = view.prompt_sets
+    assert prompts.severity is None
+    assert [method.name for method in prompts.methods] == ["empty", "bright", "spd"]
     assert view.image.dtype == np.uint8
     assert view.image.shape == view.reference.shape
     assert view.saliency is not None
     assert view.saliency.shape == view.image.shape
-    assert set(view.fates) == {Fate.KEPT, Fate.DROPPED, Fate.ADDED}
+    assert set(prompts.fates) == {Fate.KEPT, Fate.DROPPED, Fate.ADDED}
     assert view.image[view.reference].mean() > view.image[~view.reference].mean() + 100
 
 
 def test_masks_are_turned_as_the_reference_is(make_finished: Callable[..., Finished]) -> None:
     view = view_of(make_finished())
-    for method in view.methods:
+    for method in view.prompt_sets[0].methods:
         counts = [np.count_nonzero(mask, axis=(1, 2)) for mask in (view.reference, method.mask)]
         overlap = np.count_nonzero(view.reference & method.mask, axis=(1, 2))
         dice = dice_score(reference=counts[0], prediction=counts[1], overlap=overlap)
@@ -110,10 +112,11 @@ def test_masks_are_turned_as_the_reference_is(make_finished: Callable[..., Finis
 def test_points_lie_where_they_were_put(make_finished: Callable[..., Finished]) -> None:
     """All raw points but the last lie in the target, wherever the slices are turned to."""
     view = view_of(make_finished())
-    raw = [point for point, fate in zip(view.points, view.fates, strict=True) if fate is not Fate.ADDED]
+    points, fates = view.prompt_sets[0].points, view.prompt_sets[0].fates
+    raw = [point for point, fate in zip(points, fates, strict=True) if fate is not Fate.ADDED]
     inside = [bool(view.reference[tuple(point)]) for point in raw]
     assert inside == [True] * (len(raw) - 1) + [False]
-    assert [fate for fate in view.fates if fate is not Fate.ADDED] == [Fate.KEPT] * (len(raw) - 1) + [Fate.DROPPED]
+    assert [fate for fate in fates if fate is not Fate.ADDED] == [Fate.KEPT] * (len(raw) - 1) + [Fate.DROPPED]
 
 
 def test_a_missing_prediction_is_drawn_as_empty(make_finished: Callable[..., Finished]) -> None:
@@ -121,10 +124,10 @@ def test_a_missing_prediction_is_drawn_as_empty(make_finished: Callable[..., Fin
     chosen = first_case((cells, grid))
     (grid.folder(chosen.leader) / "predictions" / f"{chosen.case}.nii.gz").unlink()
     view = view_of((cells, grid), chosen)
-    spd = case_values(view)["methods"]["spd"]
-    assert spd["missing"]
-    assert set(spd["masks"]) == {""}
-    assert not case_values(view)["methods"]["bright"]["missing"]
+    methods = case_values(view)["prompt_sets"][0]["methods"]
+    assert methods["spd"]["missing"]
+    assert set(methods["spd"]["masks"]) == {""}
+    assert not methods["bright"]["missing"]
 
 
 def test_the_consensus_is_predicted_once(make_finished: Callable[..., Finished]) -> None:
@@ -149,7 +152,7 @@ def test_a_failing_consensus_is_told_and_the_case_is_shown_without_it(make_finis
     assert "KeyError: 'weights'" in told
     view = read_case(broken, grid, scores=CellScores(grid), distilling="spd")
     assert view.saliency is None
-    assert set(view.fates) == {Fate.GIVEN}
+    assert set(view.prompt_sets[0].fates) == {Fate.GIVEN}
 
 
 # As JSON values, within bounds.
@@ -163,9 +166,11 @@ def test_values_hold_the_case(make_finished: Callable[..., Finished]) -> None:
     for index, grey in enumerate(view.image):
         assert pixels_of_jpeg(values["images"][index]).shape == grey.shape
         np.testing.assert_array_equal(mask_of_runs(values["reference"][index], (rows, columns)), view.reference[index])
-    shown = [(x, y, index, fate) for index, points in enumerate(values["points"]) for x, y, fate in points]
-    assert len(shown) == len(view.points)
-    assert values["methods"]["spd"]["slice_dice"] == [round(100 * dice, 2) for dice in view.methods[2].slice_dice]
+    (own,), (prompts,) = values["prompt_sets"], view.prompt_sets
+    shown = [[index, y, x, fate] for index, points in enumerate(own["points"]) for x, y, fate in points]
+    expected = [[*point, str(fate)] for point, fate in zip(prompts.points.tolist(), prompts.fates, strict=True)]
+    assert sorted(shown) == sorted(expected)
+    assert own["methods"]["spd"]["slice_dice"] == [round(100 * dice, 2) for dice in prompts.methods[2].slice_dice]
 
 
 def test_large_slices_are_reduced_and_keep_their_physical_aspect(
@@ -174,7 +179,7 @@ def test_large_slices_are_reduced_and_keep_their_physical_aspect(
     monkeypatch.setattr("spd_bench.report.turning.LONGEST_SIDE", 12)
     view = view_of(make_finished())
     assert max(view.image.shape[1:]) == 12
-    assert view.image.shape == view.reference.shape == view.methods[0].mask.shape
+    assert view.image.shape == view.reference.shape == view.prompt_sets[0].methods[0].mask.shape
     values = case_values(view)
     (rows, columns), (height, width) = values["grid"], values["pixel"]
     # The tiny dataset's slices are 24 x 20 pixels of 1 x 1.5 mm, turned or not.
@@ -184,7 +189,8 @@ def test_large_slices_are_reduced_and_keep_their_physical_aspect(
 def test_a_case_takes_the_room_that_it_is_given(make_finished: Callable[..., Finished]) -> None:
     view = view_of(make_finished())
     view = replace(view, image=np.random.default_rng(0).integers(0, 256, (6, 256, 200)).astype(np.uint8))
-    view = replace(view, reference=np.zeros(view.image.shape, bool), saliency=None, methods=())
+    own = replace(view.prompt_sets[0], methods=())
+    view = replace(view, reference=np.zeros(view.image.shape, bool), saliency=None, prompt_sets=(own,))
     sizes = [len(script_json(case_values(view, rung=rung))) for rung in RUNGS]
     assert sizes == sorted(sizes, reverse=True)
     for room in (sizes[0], sizes[0] - 1, sizes[3], sizes[-1]):

@@ -40,14 +40,19 @@ class Reader(HTMLParser):
             self.text += data
 
 
-def values_of(case: str = "case_0", **changes: Any) -> dict[str, Any]:
+def prompts_of(title: str = "own", severity: float | None = None, **changes: Any) -> dict[str, Any]:
     return {
-        "case": case,
+        "title": title,
+        "severity": severity,
         "points": [[[1, 2, "kept"]], [[0, 0, "added"]]],
-        "saliency": None,
         "methods": {"spd": {"masks": ["", "0 1"], "missing": False}},
         **changes,
     }
+
+
+def values_of(case: str = "case_0", *further: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """A case with its own points and, where they are given, further sets of them."""
+    return {"case": case, "saliency": None, "prompt_sets": [prompts_of(), *further], **changes}
 
 
 def table_of(*methods: str, statement: tuple[Line, ...] = ()) -> PrintedTable:
@@ -114,7 +119,8 @@ def test_the_data_can_be_read_back() -> None:
 
 
 def test_names_cannot_leave_their_place() -> None:
-    values = values_of(EVIL, methods={EVIL: {"masks": ["", ""], "missing": True}})
+    methods = {EVIL: {"masks": ["", ""], "missing": True}}
+    values = values_of(EVIL, prompt_sets=[prompts_of(methods=methods), prompts_of(EVIL, 1.0)])
     entry = CaseEntry(EVIL, values)
     page = render_page(
         contents_of(
@@ -132,8 +138,9 @@ def test_names_cannot_leave_their_place() -> None:
     assert "b" not in [tag for tag, _ in seen.tags]
     assert EVIL not in page
     assert json.loads(seen.scripts["case-0"]) == values
-    methods = [attributes["data-method"] for _, attributes in seen.tags if attributes.get("data-layer") == "method"]
-    assert methods == [EVIL]
+    assert EVIL in [attributes.get("value") for tag, attributes in seen.tags if tag == "option"]
+    named = [attributes["data-method"] for _, attributes in seen.tags if attributes.get("data-layer") == "method"]
+    assert named == [EVIL]
 
 
 def test_the_best_of_a_table_is_marked_and_its_methods_are_rows() -> None:
@@ -155,8 +162,8 @@ def test_records_show_nested_values_by_their_path() -> None:
 def test_layers_that_no_case_has_are_not_offered(missing: str) -> None:
     full = values_of(saliency=["AAAA", "AAAA"])
     changes = {
-        "points": {"points": [[], []]},
-        "consensus": {"points": [[[1, 2, "given"]], []]},
+        "points": {"prompt_sets": [prompts_of(points=[[], []])]},
+        "consensus": {"prompt_sets": [prompts_of(points=[[[1, 2, "given"]], []])]},
         "saliency": {"saliency": None},
     }
     kinds = [
@@ -169,6 +176,39 @@ def test_layers_that_no_case_has_are_not_offered(missing: str) -> None:
         "saliency": ["reference", "raw", "consensus", "method"],
     }
     assert kinds == expected[missing]
+
+
+def test_layers_of_simulated_points_are_offered_where_a_case_has_none_of_its_own() -> None:
+    values = values_of(prompt_sets=[prompts_of(points=[[], []]), prompts_of("simulated", 1.0)])
+    kinds = [layer.kind for layer in layers_of({"spd": "SPD"}, leader="spd", cases=[CaseEntry("", values)])]
+    assert kinds == ["reference", "raw", "consensus", "method"]
+
+
+def options_of(page: str) -> list[str | None]:
+    """What points can be chosen on a page; none where it has no chooser of them."""
+    seen = Reader(page)
+    ids = [attributes.get("id") for tag, attributes in seen.tags if tag == "select"]
+    values = [attributes["value"] for tag, attributes in seen.tags if tag == "option"]
+    return [value for value in values if not str(value).isdecimal()] if "prompts" in ids else []
+
+
+def test_points_can_be_chosen_by_severity_where_a_case_has_more_than_its_own() -> None:
+    two, half = prompts_of("severity 2", 2.0), prompts_of("severity 0.5", 0.5)
+    page = page_with_cases(
+        CaseEntry("first", values_of("case_0", two)),
+        CaseEntry("second", values_of("case_1")),
+        CaseEntry("third", values_of("case_2", half, two)),
+    )
+    assert options_of(page) == ["own", "severity 0.5", "severity 2"]
+    labels = [attributes for tag, attributes in Reader(page).tags if tag == "label" and attributes.get("for")]
+    assert "prompts" in [attributes["for"] for attributes in labels]
+
+
+def test_without_further_points_there_is_nothing_to_choose() -> None:
+    page = page_with_cases(CaseEntry("first", values_of()), CaseEntry("second", values_of("case_1")))
+    assert options_of(page) == []
+    assert 'id="prompts' not in page
+    assert 'id="case"' in page
 
 
 def test_the_leader_comes_first_and_no_two_methods_look_alike() -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ import pytest
 from spd_bench.cells import Cell, Grid
 from spd_bench.errors import InputError
 from spd_bench.report import ReportSettings, write_report
+from spd_bench.report.cases import CaseView
+from spd_bench.report.reduction import case_values
+from spd_bench.severity_settings import SeveritySettings
 
 Finished = tuple[list[Cell], Grid]
+SEVERITIES = SeveritySettings(severities=(0.0, 1.0, 2.0, 3.0))
 
 
 def cases_of(page: str) -> list[dict[str, Any]]:
@@ -34,7 +39,9 @@ def test_a_report_shows_the_test_cases_and_figures(make_finished: Callable[..., 
     test = {case for fold in (0, 1) for case in cells[0].plan.split(fold)["test"]}
     cases = cases_of(page)
     assert {values["case"] for values in cases} == test
-    assert all(list(values["methods"]) == ["empty", "bright", "spd"] for values in cases)
+    for values in cases:
+        (own,) = values["prompt_sets"]
+        assert list(own["methods"]) == ["empty", "bright", "spd"]
     assert 'alt="Figure: loss by epoch"' in page
     assert "Not shown" not in page
     assert not list(grid.output.rglob(".part-*"))
@@ -61,6 +68,33 @@ def test_the_page_keeps_within_its_bytes_and_names_what_found_no_room(make_finis
         page = written((cells, grid), megabytes=megabytes)
         assert len(page.encode()) <= megabytes * 1e6
         assert len(cases_of(page)) + page.count("too large for this page") == number
+
+
+def test_the_viewer_around_a_single_case_is_counted_too(make_finished: Callable[..., Finished]) -> None:
+    finished = make_finished(severities=SEVERITIES)
+    whole = len(written(finished, cases=1).encode())
+    for missing in (0, 1000, 2000, 3000, 4000):
+        page = written(finished, cases=1, megabytes=(whole - missing) / 1e6)
+        assert len(page.encode()) <= whole - missing
+    assert len(written(finished, cases=1, megabytes=(whole + 2000) / 1e6).encode()) == whole
+
+
+def test_simulated_points_without_room_are_named_and_their_cases_shown(
+    make_finished: Callable[..., Finished], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = make_finished(severities=SEVERITIES)
+    assert all(len(values["prompt_sets"]) == 5 for values in cases_of(written(finished)))
+    assert "simulated points and what was made of them" not in written(finished)
+
+    def without_room(view: CaseView, *, room: int) -> dict[str, Any]:
+        return case_values(replace(view, prompt_sets=view.prompt_sets[:1]))
+
+    monkeypatch.setattr("spd_bench.report.writing.fit_case", without_room)
+    page = written(finished)
+    assert 'id="prompts"' not in page
+    for values in cases_of(page):
+        told = f"case {values['case']} of {finished[0][0].plan.dataset}: simulated points and what was made of them"
+        assert page.count(told) == 1
 
 
 def test_a_case_whose_image_is_gone_is_left_out_and_named(

@@ -44,6 +44,8 @@
   const canvas = document.getElementById("slice");
   const overview = document.getElementById("overview");
   const chooser = document.getElementById("case");
+  // There is none where no case has more than its own points.
+  const pointsChooser = document.getElementById("prompts");
   const slider = document.getElementById("slice-number");
   const text = document.getElementById("slice-text");
   const checkboxes = [...viewer.querySelectorAll("input[data-layer]")];
@@ -51,6 +53,7 @@
   const SALIENCY = [204, 121, 167];
   const cases = new Map();
   let current = null;
+  let prompts = null;
   let slice = 0;
 
   // A case's values are parsed when it is first looked at.
@@ -198,7 +201,7 @@
     const [rows, columns] = current.grid;
     // Points stay clear of each other on a narrow screen.
     const size = Math.min(Math.max(canvas.clientWidth / 130, 3), 5) * density();
-    for (const [column, row, fate] of current.points[slice]) {
+    for (const [column, row, fate] of prompts.points[slice]) {
       const visible = fate === "added" ? shown.has("consensus")
         : fate === "kept" ? shown.has("raw") || shown.has("consensus") : shown.has("raw");
       if (!visible) continue;
@@ -239,7 +242,7 @@
     const shown = new Set(on.map((box) => box.dataset.layer));
     if (shown.has("saliency")) drawSaliency(context);
     for (const box of on) {
-      const answer = box.dataset.layer === "method" ? current.methods[box.dataset.method] : undefined;
+      const answer = answerOf(box.dataset.method);
       if (!answer) continue;
       drawMask(context, answer.masks[slice], {
         colour: box.dataset.colour,
@@ -285,11 +288,11 @@
     const depth = current.images.length;
     text.value = `${slice + 1} of ${depth}`;
     slider.setAttribute("aria-valuetext", `slice ${slice + 1} of ${depth}`);
-    const counts = { kept: 0, dropped: 0, added: 0, given: 0, any: current.points[slice].length };
-    for (const [, , fate] of current.points[slice]) counts[fate] += 1;
+    const counts = { kept: 0, dropped: 0, added: 0, given: 0, any: prompts.points[slice].length };
+    for (const [, , fate] of prompts.points[slice]) counts[fate] += 1;
     for (const box of checkboxes) {
       const row = box.closest("tr");
-      const answer = current.methods[box.dataset.method];
+      const answer = answerOf(box.dataset.method);
       for (const cell of row.querySelectorAll("[data-score]")) {
         const whole = cell.dataset.score === "volume";
         cell.textContent = !answer ? "not run" : percent(whole ? answer.volumetric_dice : answer.slice_dice[slice]);
@@ -301,10 +304,11 @@
       }
     }
     const target = current.reference[slice] ? "with ground truth" : "without ground truth";
+    const whose = pointsChooser ? `points, ${prompts.title}` : "points";
     const points = Object.entries(POINTS).filter(([fate]) => counts[fate]).map(([fate]) => `${counts[fate]} ${fate}`);
     canvas.setAttribute(
       "aria-label",
-      `Case ${current.case}, slice ${slice + 1} of ${depth}, ${target}; points: ${points.join(", ") || "none"}`,
+      `Case ${current.case}, slice ${slice + 1} of ${depth}, ${target}; ${whose}: ${points.join(", ") || "none"}`,
     );
   }
 
@@ -313,6 +317,24 @@
     slider.value = String(slice + 1);
     tell();
     requestDraw();
+  }
+
+  // The answers of methods without prompts stand in the first set alone: other points change nothing about them.
+  function answerOf(method) {
+    return prompts.methods[method] ?? current.prompt_sets[0].methods[method];
+  }
+
+  // Takes the chosen points of the case, or the comparison's own where it has no such points.
+  function takePrompts() {
+    const own = current.prompt_sets[0];
+    const chosen = pointsChooser ? pointsChooser.value : own.title;
+    const found = current.prompt_sets.find(({ title }) => title === chosen);
+    prompts = found ?? own;
+    const given = document.getElementById("given-legend");
+    if (given) given.hidden = !prompts.points.flat().some(([, , fate]) => fate === "given");
+    if (!pointsChooser) return;
+    document.getElementById("prompts-text").value = found
+      ? "" : `Case ${current.case} has no such points; shown are ${own.title}.`;
   }
 
   // A case opens at its largest target, where there is most to see.
@@ -337,8 +359,7 @@
     document.getElementById("next-case").disabled = chosen === last;
     document.getElementById("side-top").textContent = current.sides[0];
     document.getElementById("side-left").textContent = current.sides[1];
-    const given = document.getElementById("given-legend");
-    if (given) given.hidden = !current.points.flat().some(([, , fate]) => fate === "given");
+    takePrompts();
     showSlice(largestTarget());
   }
 
@@ -359,7 +380,7 @@
 
   viewer.addEventListener("keydown", (event) => {
     // A list of choices has its own use for these keys.
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target === chooser) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
     const box = /^[0-9]$/.test(event.key) ? checkboxes[(Number(event.key) + 9) % 10] : undefined;
     if (box) {
       box.checked = !box.checked;
@@ -379,6 +400,10 @@
   }, { passive: false });
   slider.addEventListener("input", () => showSlice(Number(slider.value) - 1));
   chooser.addEventListener("change", () => showCase(Number(chooser.value)));
+  pointsChooser?.addEventListener("change", () => {
+    takePrompts();
+    showSlice(slice);
+  });
   document.getElementById("previous-case").addEventListener("click", () => step(-1));
   document.getElementById("next-case").addEventListener("click", () => step(1));
   for (const box of checkboxes) box.addEventListener("change", requestDraw);
