@@ -16,7 +16,7 @@ from spd_bench.planning.settings import PlanSettings
 
 
 def planned_phantoms(
-    root: Path, *, task: str, cases: int, size: int, slices: int | None, resolution: int
+    root: Path, *, task: str, cases: int, size: int, slices: int | None, resolution: int, folds: int = 5
 ) -> tuple[Plan, DataFolders]:
     """Phantoms of seed 0, planned unless they are; nnU-Net's variables point below ``root`` from then on.
 
@@ -27,6 +27,7 @@ def planned_phantoms(
         size: pixels of the phantoms' longer in-plane side.
         slices: slices of each phantom, the task's own number where None.
         resolution: side of the planned slices in pixels.
+        folds: one of them is for testing and one for validation, the others are trained on.
     """
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str(root / name)
@@ -37,7 +38,7 @@ def planned_phantoms(
         folder=folders.raw / dataset,
         progress=lambda numbers: tqdm(numbers, "phantoms", unit="case"),
     )
-    settings = PlanSettings(resolution=resolution, folds=min(5, cases), gpu_memory_gb=0.13)
+    settings = PlanSettings(resolution=resolution, folds=min(folds, cases), gpu_memory_gb=0.13)
     if is_planned(dataset, folders=folders, settings=settings):
         return read_plan(folders.preprocessed / dataset), folders
     return plan_and_preprocess(dataset, folders=folders, settings=settings), folders

@@ -22,6 +22,8 @@ from spd_bench.training.settings import Budget
 
 RESULTS = Path(__file__).parents[1] / "results" / "ti_phantom"
 _UNET_FEATURES = 16
+_FOLDS = 10
+"""A tenth for testing and a tenth for validation: phantoms are cheap, and networks remember few volumes by heart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ class TiPhantomRuns:
         """Make and plan the phantoms unless they are there."""
         sizes = {"size": arguments.size, "slices": arguments.slices}
         plan, folders = planned_phantoms(
-            arguments.work, task="TI", cases=arguments.cases, resolution=arguments.size, **sizes
+            arguments.work, task="TI", cases=arguments.cases, resolution=arguments.size, folds=_FOLDS, **sizes
         )
         return cls(
             work=arguments.work,
@@ -93,7 +95,7 @@ class TiPhantomRuns:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that decide which runs are meant."""
     parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
-    parser.add_argument("--cases", type=int, default=120, help="phantoms, a fifth of them for testing (120)")
+    parser.add_argument("--cases", type=int, default=240, help="phantoms, a tenth of them for testing (240)")
     parser.add_argument("--size", type=int, default=128, help="pixels of the slices (128)")
     parser.add_argument("--slices", type=int, help="slices of a phantom (the task's own number)")
     parser.add_argument("--epochs", type=int, default=12, help="epochs (12)")
