@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from spd_bench.errors import InputError
 from spd_bench.evaluation.figures import (
     RankingSettings,
+    RobustnessSettings,
     dice_bars,
     dice_strips,
     rank_blobs,
@@ -65,11 +66,9 @@ def _figures(
             frame[frame["dataset"] == dataset] for frame in (frames["slices.csv"], frames["volumes.csv"])
         )
         severities = frames.get("severities.csv")
-        if severities is not None and (own_rows := severities[severities["dataset"] == dataset]).size:
-            yield (
-                f"robustness_{dataset}",
-                partial(robustness_curves, own_rows.drop(columns=["dataset", "fold"]), titles=titles, patients=own),
-            )
+        if severities is not None and (severities["dataset"] == dataset).any():
+            own_rows = severities[severities["dataset"] == dataset].drop(columns=["dataset", "fold"])
+            yield f"robustness_{dataset}", partial(_robustness, own_rows, dataset, own, titles)
         yield f"patients_{dataset}", partial(dice_strips, volumes, titles=titles, patients=own)
         if volumes["method"].nunique() > 1:
             yield f"ranking_{dataset}", partial(_ranking, slices, volumes, dataset, own, titles)
@@ -83,6 +82,11 @@ def _figures(
                     titles=titles,
                 ),
             )
+
+
+def _robustness(scores: pd.DataFrame, dataset: str, patients: Mapping[str, str], titles: Mapping[str, str]) -> Figure:
+    settings = RobustnessSettings(title=f"How much noisy prompts cost: {dataset}")
+    return robustness_curves(scores, titles=titles, patients=patients, settings=settings)
 
 
 def _ranking(

@@ -104,7 +104,7 @@ def robustness_curves(
 
 def _shifts(methods: list[str], severities: list[float]) -> dict[str, float]:
     """How far each method's line is moved sideways, in units of severity."""
-    step = min(np.diff(severities), default=1.0)
+    step = min([1.0, *np.diff(severities)])
     places = np.linspace(-0.5, 0.5, len(methods)) if len(methods) > 1 else np.zeros(1)
     return dict(zip(methods, (_SPREAD * step * places).tolist(), strict=True))
 
