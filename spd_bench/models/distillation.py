@@ -60,6 +60,22 @@ def distill_prompts(
     return _unique_by_slice(targets[confirmed], candidates[confirmed], shape=saliency.shape)
 
 
+def slices_with_candidates(points: Sequence[ArrayLike], *, context: int) -> NDArray[np.bool_]:
+    """The slices (Z) that have a point of their own or of a neighbour: no other can be given a prompt.
+
+    Args:
+        points: Z arrays of shape (N, 2), one for each slice.
+        context: n, the number of neighbouring slices looked at on EACH side.
+
+    Example:
+        >>> slices_with_candidates([[], [], [[2, 1]], [], [], []], context=1).tolist()
+        [False, True, True, True, False, False]
+    """
+    own = np.array([len(np.asarray(array)) > 0 for array in points], dtype=bool)
+    near = np.convolve(own, np.ones(2 * context + 1), mode="full")[context : context + len(own)] if len(own) else own
+    return near > 0
+
+
 def check_distillation(*, threshold: float, context: int) -> None:
     """Raise ValueError where tau is no probability or n is negative."""
     if not 0 <= threshold <= 1:

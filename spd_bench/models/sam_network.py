@@ -128,3 +128,5 @@ def _set_trainable(part: nn.Module, *, trainable: bool) -> None:
     added = {name for name, _ in part.named_parameters() if any(mark in name for mark in ADAPTATION_MARKS)}
     for name, parameter in part.named_parameters():
         parameter.requires_grad_(trainable and (not added or name in added))
+        # Left over from when it was trained, it would count in the norm that gradients are clipped to.
+        parameter.grad = None

@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.losses import LossSettings, pairwise_slice_consistency, segmentation_loss
+from spd_bench.models.distillation import slices_with_candidates
 from spd_bench.models.inference import saliency_volume
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
@@ -225,11 +226,13 @@ class SPDTrainer(PromptTrainer):
         def load(case: str) -> SalientCase:
             data, labels, _, _ = cases.load_case(case)
             slices = np.asarray(data[:])[channels].transpose(1, 0, 2, 3)
-            return SalientCase(
-                saliency=saliency_volume(self.network, slices, device=self.device),
-                points=self.slice_indices[case].points,
-                masks=np.asarray(labels[0]),
-            )
+            points = self.slice_indices[case].points
+            # Elsewhere no point could become a prompt, whatever the saliency is.
+            asked = slices_with_candidates(points, context=context)
+            saliency = np.zeros((len(slices), *slices.shape[2:]), np.float32)
+            if asked.any():
+                saliency[asked] = saliency_volume(self.network, slices[asked], device=self.device)
+            return SalientCase(saliency=saliency, points=points, masks=np.asarray(labels[0]))
 
         found = distill_cases(
             load,

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 import spd_bench
-from spd_bench.models.distillation import distill_prompts
+from spd_bench.models.distillation import distill_prompts, slices_with_candidates
 
 NONE = np.empty((0, 2), dtype=np.int64)
 
@@ -138,3 +138,25 @@ def test_the_package_offers_it_without_importing_torch() -> None:
     assert spd_bench.distill_prompts is distill_prompts
     code = "import sys, spd_bench; spd_bench.distill_prompts; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("context", [0, 1, 3])
+def test_saliency_counts_only_on_slices_with_candidates(context: int) -> None:
+    generator = np.random.default_rng(context)
+    for _ in range(20):
+        saliency = generator.random((12, 6, 5))
+        points = [generator.integers(0, 5, (int(count), 2)) for count in generator.integers(0, 2, 12)]
+        asked = slices_with_candidates(points, context=context)
+        blind = np.where(asked[:, None, None], saliency, 1.0)
+        for threshold in (0.0, 0.5):
+            whole, seen = (
+                distill_prompts(values, points, threshold=threshold, context=context) for values in (saliency, blind)
+            )
+            assert [one.tolist() for one in whole] == [one.tolist() for one in seen]
+        near = [any(len(points[j]) for j in range(max(0, t - context), min(12, t + context + 1))) for t in range(12)]
+        assert asked.tolist() == near
+
+
+def test_a_volume_without_slices_or_points_has_no_candidates() -> None:
+    assert slices_with_candidates([], context=2).tolist() == []
+    assert not slices_with_candidates([[], []], context=2).any()

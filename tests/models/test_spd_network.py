@@ -232,3 +232,11 @@ def test_the_saliency_head_knows_its_place_where_it_is_told(position: bool) -> N
     assert differ is position
     pixels = [np.array([[12, 12], [44, 12], [12, 44], [44, 44]])]
     torch.testing.assert_close(network.saliency_logits_at(embeddings, pixels), logits)
+
+
+def test_a_part_that_is_frozen_keeps_no_gradient() -> None:
+    network = _network(lora=None)
+    network(_images()).square().mean().backward()
+    assert _with_gradient(network)
+    network.train_stage_two()
+    assert not _with_gradient(network)

@@ -143,21 +143,21 @@ def test_steps_of_stage_two_call_the_encoder_only_without_embeddings(
 ) -> None:
     encoded: list[int] = []
     steps: set[tuple[int, bool]] = set()
-    initialize, predict_batch = SPDTrainer.initialize, SPDTrainer.predict_batch
+    initialize, logits_and_loss = SPDTrainer.initialize, SPDTrainer.logits_and_loss
 
     def counting_initialize(trainer: SPDTrainer) -> None:
         initialize(trainer)
         encoder = trainer.network.sam.image_encoder
         encoder.register_forward_hook(lambda module, images, embeddings: encoded.append(1))
 
-    def counting_predict(trainer: SPDTrainer, batch: WindowBatch) -> Tensor:
+    def counting_loss(trainer: SPDTrainer, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         before = len(encoded)
-        logits = predict_batch(trainer, batch)
+        found = logits_and_loss(trainer, batch)
         steps.add((trainer.stage, len(encoded) > before))
-        return logits
+        return found
 
     monkeypatch.setattr(SPDTrainer, "initialize", counting_initialize)
-    monkeypatch.setattr(SPDTrainer, "predict_batch", counting_predict)
+    monkeypatch.setattr(SPDTrainer, "logits_and_loss", counting_loss)
     run = make_run("spd", **RUN, embedding_cache=storage)
     train(run, folder=run_folder(run), device=CPU)
     assert steps == {(1, True), (2, called)}
