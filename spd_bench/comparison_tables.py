@@ -153,7 +153,8 @@ def write_facts(folder: Path, *, facts: ComparisonFacts, records: Iterable[Mappi
     """Write ``comparison.json`` and the run records."""
     write_json(folder / FACTS, facts.to_json())
     for record in records:
-        write_json(folder / RUNS / f"{record['dataset']}_{record['method']}_fold{record['fold']}.json", dict(record))
+        dataset, method, fold = _row(record)
+        write_json(folder / RUNS / f"{dataset}_{method}_fold{fold}.json", dict(record))
 
 
 def _statistics(
