@@ -15,6 +15,8 @@ from benchmarks.pretraining_scenes.scene import TRAINING_FAMILIES, Scene, make_s
 STRIDE_OF_MASK_PROMPTS = 2
 """SAM takes mask prompts at four times the embedding's grid: half the image's side at stride 8."""
 
+_SMALLEST_MEASURED_SHARE = 1 / 400
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prompts:
@@ -115,5 +117,8 @@ def prompts_for(random: np.random.Generator, targets: list[np.ndarray], plan: Pr
 
 
 def fixed_scenes(seed: int, *, count: int, side: int, families: tuple[str, ...] = TRAINING_FAMILIES) -> list[Scene]:
-    """Scenes to measure on, of their own seed."""
-    return [make_scene(seed=seed, index=index, side=side, families=families) for index in range(count)]
+    """Scenes to measure on, of their own seed, each target large enough for the picture to show its shape."""
+    return [
+        make_scene(seed=seed, index=index, side=side, families=families, smallest_share=_SMALLEST_MEASURED_SHARE)
+        for index in range(count)
+    ]

@@ -27,7 +27,6 @@ HELD_OUT_FAMILIES = ("crescents", "coils")
 TRAINING_FAMILIES = (*(name for name in SHAPES if name not in HELD_OUT_FAMILIES), MOSAICS, TEXTURES)
 
 _SMALLEST_AREA = 12
-_SMALLEST_SHARE = 1 / 400
 _LARGEST_SHARE = 1 / 3
 _GAP = 2.0
 _SHOWN = 0.6
@@ -48,7 +47,14 @@ class Scene:
     family: str
 
 
-def make_scene(*, seed: int, index: int, side: int, families: Sequence[str] = TRAINING_FAMILIES) -> Scene:
+def make_scene(
+    *,
+    seed: int,
+    index: int,
+    side: int,
+    families: Sequence[str] = TRAINING_FAMILIES,
+    smallest_share: float = 0.0,
+) -> Scene:
     """Scene number ``index`` of a seed; the same arguments give the same scene.
 
     Args:
@@ -57,11 +63,12 @@ def make_scene(*, seed: int, index: int, side: int, families: Sequence[str] = TR
         side: side of the picture in pixels; the objects grow with it.
         families: what the family is drawn from, each as likely. The other objects of a scene come from
             ``TRAINING_FAMILIES`` whatever this says.
+        smallest_share: no target covers less of the picture than this, nor less than 12 pixels.
     """
     random = np.random.default_rng([seed, index])
     family = str(random.choice(list(families)))
     while True:
-        masks, picture = _compose(random, family, side)
+        masks, picture = _compose(random, family, side, smallest=max(_SMALLEST_AREA, smallest_share * side**2))
         if masks:
             return Scene(image=scanned(random, picture), masks=masks, family=family)
 
@@ -81,18 +88,16 @@ class _Canvas:
         self.objects.append(mask)
         self.full_areas.append(int(mask.sum()))
 
-    def targets(self) -> list[Mask]:
-        smallest = max(_SMALLEST_AREA, _SMALLEST_SHARE * self.picture.size)
+    def targets(self, smallest: float) -> list[Mask]:
         largest = _LARGEST_SHARE * self.picture.size
-        shown = [
+        return [
             mask
             for mask, full in zip(self.objects, self.full_areas, strict=True)
             if max(smallest, _SHOWN * full) <= mask.sum() <= largest
         ]
-        return shown
 
 
-def _compose(random: np.random.Generator, family: str, side: int) -> tuple[tuple[Mask, ...], Field]:
+def _compose(random: np.random.Generator, family: str, side: int, *, smallest: float) -> tuple[tuple[Mask, ...], Field]:
     """The visible targets, the family's own first, or none where nothing of the family is left, and the picture."""
     canvas = _Canvas(picture=np.zeros((side, side), dtype=np.float32))
     cells = _paint_background(
@@ -102,14 +107,14 @@ def _compose(random: np.random.Generator, family: str, side: int) -> tuple[tuple
         canvas.objects = cells
         canvas.full_areas = [int(cell.sum()) for cell in cells]
         _paint_kind(random, canvas, _any_shape(random), copies=int(random.integers(0, 3)))
-        targets = canvas.targets()
+        targets = canvas.targets(smallest)
         return tuple(targets[i] for i in random.permutation(len(targets))), canvas.picture
     for _ in range(int(random.integers(0, 3))):
         _paint_kind(random, canvas, _any_shape(random), copies=int(random.integers(1, 3)))
     others = len(canvas.objects)
     _paint_kind(random, canvas, family, copies=int(random.integers(1, 5)))
     own = canvas.objects[others:]
-    shown = canvas.targets()
+    shown = canvas.targets(smallest)
     first = [mask for mask in shown if any(mask is one for one in own)]
     rest = [mask for mask in shown if not any(mask is one for one in own)]
     return (tuple(first + rest) if first else ()), canvas.picture

@@ -8,6 +8,7 @@ import pytest
 from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.spatial import cKDTree
 
+from benchmarks.pretraining_batches import fixed_scenes
 from benchmarks.pretraining_scenes.curves import branches, coil_path, curve_distance, wandering_path
 from benchmarks.pretraining_scenes.families import SHAPES
 from benchmarks.pretraining_scenes.fields import blurred, smooth_noise
@@ -90,6 +91,13 @@ def test_target_sizes_range_from_a_dozen_pixels_to_a_good_part_of_the_image() ->
     areas = np.array([make_scene(seed=8, index=index, side=128).masks[0].sum() for index in range(200)])
     assert np.percentile(areas, 5) < 60
     assert np.percentile(areas, 95) > 1500
+
+
+def test_small_targets_are_trained_on_and_not_measured_on() -> None:
+    trained = [make_scene(seed=8, index=index, side=96) for index in range(60)]
+    measured = fixed_scenes(8, count=60, side=96)
+    assert min(mask.sum() for scene in trained for mask in scene.masks) < 96**2 / 400
+    assert min(mask.sum() for scene in measured for mask in scene.masks) >= 96**2 / 400
 
 
 def test_held_out_families_are_not_trained_on() -> None:
