@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spd_bench.methods.method import Method, MethodOptions, MethodRun, variant
+from spd_bench.models.distillation import slices_with_candidates
 from spd_bench.models.inference import distil_slices, encode_slices, saliency_maps, segment_volume
 from spd_bench.models.merged_lora import merge_lora
 from spd_bench.models.spd import SPDNetwork
@@ -53,19 +54,33 @@ class SPDPredictor:
     def consensus(self, volume: PromptedVolume) -> list[NDArray[np.int64]]:
         """The volume's distilled points on its preprocessed slices, (N, 2) integer (x, y) each."""
         points = slice_points(volume, self._plan)
-        parts = distil_slices(self._network, self._embeddings(volume), points, context=self._context)
-        return [prompts for part in parts for prompts in part.points]
+        asked = slices_with_candidates(points, context=self._context)
+        embeddings = self._embeddings(volume, only=asked)
+        consensus = [np.empty((0, 2), np.int64) for _ in points]
+        for part in distil_slices(self._network, embeddings, points, context=self._context, only=asked):
+            for index, prompts in zip(part.indices, part.points, strict=True):
+                consensus[index] = prompts
+        return consensus
 
     def predict(self, volume: PromptedVolume, extra: ExtraOutputs = MASK_ONLY) -> Prediction:
         """Segment one volume; its saliency volume and consensus points come along where asked for."""
         plan, shape = self._plan, volume.geometry.shape
-        embeddings = self._embeddings(volume)
+        points = slice_points(volume, plan)
+        only = None
+        if self._settings.empty_prompt == "skip" and not extra.saliency:
+            # Elsewhere no point can become a prompt, so that nothing would be decoded.
+            only = slices_with_candidates(points, context=self._context)
+        embeddings = self._embeddings(volume, only=only)
         saliency = np.empty(shape, np.float32) if extra.saliency else None
         if saliency is not None:
             embeddings = self._salient(embeddings, saliency)
-        points = slice_points(volume, plan)
         parts = segment_volume(
-            self._network, embeddings, points, context=self._context, empty_prompt=self._settings.empty_prompt
+            self._network,
+            embeddings,
+            points,
+            context=self._context,
+            empty_prompt=self._settings.empty_prompt,
+            only=only,
         )
         mask = np.zeros(shape, np.uint8)
         consensus = [np.empty((0, 2), np.int64) for _ in points]
@@ -79,8 +94,8 @@ class SPDPredictor:
             points=self._own_points(consensus, volume.geometry) if extra.prompts else None,
         )
 
-    def _embeddings(self, volume: PromptedVolume) -> Iterator[Tensor]:
-        return encode_slices(self._network, volume_slices(volume, self._plan), device=self._device)
+    def _embeddings(self, volume: PromptedVolume, *, only: NDArray[np.bool_] | None) -> Iterator[Tensor]:
+        return encode_slices(self._network, volume_slices(volume, self._plan), device=self._device, only=only)
 
     def _salient(self, embeddings: Iterable[Tensor], saliency: NDArray[np.float32]) -> Iterator[Tensor]:
         """The embeddings as they come, their saliency maps written on the way."""

@@ -28,15 +28,15 @@ BATCH = 8
 
 @dataclass(frozen=True, kw_only=True)
 class PromptedSlices:
-    """Consecutive slices whose prompts are known.
+    """Encoded slices whose prompts are known, in their order.
 
     Attributes:
-        first: index of the first of them in the volume.
+        indices: their places in the volume.
         embeddings: their image embeddings (N, C, h, w), on the network's device.
         points: their prompts, N integer arrays (N_i, 2) of pixels (x, y).
     """
 
-    first: int
+    indices: list[int]
     embeddings: Tensor
     points: list[NDArray[np.int64]]
 
@@ -57,12 +57,25 @@ class DecodedSlices:
 
 
 def encode_slices(
-    network: SamNetwork, slices: NDArray[np.float32], *, device: torch.device, batch_size: int = BATCH
+    network: SamNetwork,
+    slices: NDArray[np.float32],
+    *,
+    device: torch.device,
+    batch_size: int = BATCH,
+    only: NDArray[np.bool_] | None = None,
 ) -> Iterator[Tensor]:
-    """Image embeddings (B, C, h, w) of slices (Z, 3, R, R) in [-1, 1], batch by batch in their order."""
+    """Image embeddings (B, C, h, w) of slices (Z, 3, R, R) in [-1, 1], batch by batch in their order.
+
+    ``only`` (Z) leaves the others out.
+    """
     network.eval()
-    for start in range(0, len(slices), batch_size):
-        yield _encode(network, slices[start : start + batch_size], device)
+    if only is None:
+        for start in range(0, len(slices), batch_size):
+            yield _encode(network, slices[start : start + batch_size], device)
+        return
+    chosen = np.flatnonzero(only)
+    for start in range(0, len(chosen), batch_size):
+        yield _encode(network, slices[chosen[start : start + batch_size]], device)
 
 
 @torch.inference_mode()
@@ -82,32 +95,49 @@ def saliency_volume(
 
 
 def distil_slices(
-    network: SPDNetwork, embeddings: Iterable[Tensor], points: Sequence[NDArray[np.int64]], *, context: int
+    network: SPDNetwork,
+    embeddings: Iterable[Tensor],
+    points: Sequence[NDArray[np.int64]],
+    *,
+    context: int,
+    only: NDArray[np.bool_] | None = None,
 ) -> Iterator[PromptedSlices]:
     """Distil a volume's noisy points by the network's own threshold, while its slices come.
 
     Args:
         network: a trained SPD network.
-        embeddings: image embeddings of all slices in their order, in batches, as from :func:`encode_slices`.
-        points: for each slice the noisy points (N, 2) as integer (x, y).
-        context: n of CPD: a slice is handed on when the n slices after it have come.
+        embeddings: image embeddings of the slices in their order, in batches, as from :func:`encode_slices`.
+        points: for each slice of the volume the noisy points (N, 2) as integer (x, y).
+        context: n of CPD: a slice is handed on when the n slices after it have been looked at.
+        only: the slices (Z) that the embeddings are of, all unless given. Every slice with a candidate must be among
+            them, see :func:`spd_bench.models.distillation.slices_with_candidates`.
     """
     side, threshold = network.resolution, float(network.threshold)
     stream = PromptStream(points, shape=(side, side), threshold=threshold, context=context)
+    encoded = list(range(len(points))) if only is None else np.flatnonzero(only).tolist()
+    decided: list[NDArray[np.int64]] = []
     waiting: Tensor | None = None
-    come = given = 0
+    come = looked_at = given = 0
     for batch in embeddings:
-        candidates = [stream.candidates(index) for index in range(come, come + len(batch))]
-        saliency = _saliency_at(network, batch, candidates)
-        decided = [prompts for values in saliency for prompts in stream.push(values)]
+        indices = encoded[come : come + len(batch)]
         come += len(batch)
+        saliency = _saliency_at(network, batch, [stream.candidates(index) for index in indices])
         waiting = batch if waiting is None else torch.cat([waiting, batch])
         del batch  # or it would be held while the next one is encoded
-        if decided:
-            yield PromptedSlices(first=given, embeddings=waiting[: len(decided)], points=decided)
-            given += len(decided)
+        # What is not encoded has no candidate, and so no saliency to be looked at.
+        values = dict(zip(indices, saliency, strict=True))
+        until = encoded[come] if come < len(encoded) else len(points)
+        for index in range(looked_at, until):
+            decided += stream.push(values.get(index, np.empty(0, np.float32)))
+        looked_at = until
+        ready = [index for index in encoded[given:come] if index < len(decided)]
+        if ready:
+            yield PromptedSlices(
+                indices=ready, embeddings=waiting[: len(ready)], points=[decided[index] for index in ready]
+            )
+            given += len(ready)
             # A copy: a view of a few slices would keep the whole batch in memory.
-            waiting = waiting[len(decided) :].clone()
+            waiting = waiting[len(ready) :].clone()
 
 
 def segment_volume(
@@ -117,24 +147,26 @@ def segment_volume(
     *,
     context: int,
     empty_prompt: Literal["skip", "decode"],
+    only: NDArray[np.bool_] | None = None,
 ) -> Iterator[DecodedSlices]:
     """Segment a volume from its noisy points, distilled by the network's own threshold.
 
     Args:
         network: a trained SPD network.
-        embeddings: image embeddings of all slices in their order, in batches, as from :func:`encode_slices`.
-        points: for each slice the noisy points (N, 2) as integer (x, y).
+        embeddings: image embeddings of the slices in their order, in batches, as from :func:`encode_slices`.
+        points: for each slice of the volume the noisy points (N, 2) as integer (x, y).
         context: n of CPD.
         empty_prompt: what becomes of a slice without a consensus point; one that is skipped is not handed on.
+        only: the slices (Z) that the embeddings are of, as for :func:`distil_slices`.
     """
-    for part in distil_slices(network, embeddings, points, context=context):
+    for part in distil_slices(network, embeddings, points, context=context, only=only):
         chosen = [row for row, prompts in enumerate(part.points) if len(prompts) or empty_prompt == "decode"]
         if chosen:
             yield _decode(
                 network,
                 part.embeddings if len(chosen) == len(part.points) else part.embeddings[chosen],
                 [part.points[row] for row in chosen],
-                indices=[part.first + row for row in chosen],
+                indices=[part.indices[row] for row in chosen],
             )
         del part  # or its embeddings would be held while the next ones are encoded
 

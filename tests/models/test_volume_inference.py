@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from spd_bench.models.distillation import slices_with_candidates
 from spd_bench.models.inference import (
     EMPTY_LOGIT,
     decode_volume,
@@ -136,6 +137,35 @@ def test_the_batch_size_does_not_matter(network: SPDNetwork, batch_size: int) ->
     np.testing.assert_allclose(result.saliency, expected.saliency, atol=1e-5)
 
 
+@pytest.mark.parametrize("context", [0, 1, 2])
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 100])
+@pytest.mark.parametrize("drawn_on", [(), (0,), (10,), (5,), (0, 10), (1, 2, 7), (4, 9)])
+def test_a_volume_is_segmented_alike_where_only_slices_with_candidates_are_encoded(
+    network: SPDNetwork, drawn_on: tuple[int, ...], batch_size: int, context: int
+) -> None:
+    points = [xy if z in drawn_on else xy[:0] for z, xy in enumerate(reversed(make_points()))]
+    asked = slices_with_candidates(points, context=context)
+    answers = []
+    for only in (None, asked):
+        embeddings = encode_slices(network, make_slices(), device=CPU, batch_size=batch_size, only=only)
+        parts = segment_volume(network, embeddings, points, context=context, empty_prompt="skip", only=only)
+        found = [zip(part.indices, part.logits, part.points, strict=True) for part in parts]
+        answers.append({z: (one, xy) for part in found for z, one, xy in part})
+    everywhere, sparse = answers
+    assert list(sparse) == list(everywhere)
+    for z, (logits, prompts) in everywhere.items():
+        np.testing.assert_array_equal(sparse[z][1], prompts)
+        np.testing.assert_allclose(sparse[z][0].numpy(), logits.numpy(), atol=1e-5)
+
+
+def test_a_slice_with_candidates_that_is_not_encoded_is_a_mistake(network: SPDNetwork) -> None:
+    only = np.ones(DEPTH, dtype=bool)
+    only[3] = False
+    embeddings = encode_slices(network, make_slices(), device=CPU, only=only)
+    with pytest.raises(ValueError, match="slice 3 of 11 has 7 candidates"):
+        list(distil_slices(network, embeddings, make_points(), context=1, only=only))
+
+
 def test_slices_without_a_point_are_left_empty(network: SPDNetwork) -> None:
     result = segment(network)
     empty = [z for z in range(DEPTH) if not len(result.points[z])]
@@ -211,7 +241,7 @@ def test_a_slice_is_given_as_soon_as_its_last_neighbour_is_encoded(
             yield batch
 
     for part in distil_slices(network, watched(), make_points(), context=context):
-        assert part.first == given
+        assert part.indices == list(range(given, given + len(part.points)))
         given += len(part.points)
         assert given == (DEPTH if encoded == DEPTH else encoded - context)
     assert given == DEPTH
