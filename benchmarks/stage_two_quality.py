@@ -24,10 +24,10 @@ from spd_bench.methods.spd import SPD
 from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.storage import atomic_path
+from spd_bench.training.checkpoints import FINAL, LATEST, read_checkpoint
 from spd_bench.training.run import build_trainer, flushed_denormals, single_process_loading
 from spd_bench.training.settings import Budget
 from spd_bench.training.spd_trainer import SPDTrainer
-from spd_bench.training.tracked import FINAL, LATEST, read_checkpoint
 
 _CLAIM = "Stage II on cached embeddings of a few views ends where fresh augmentation ends, within noise"
 _BACKBONE, _RESOLUTION, _SLICES = "vit_t", 96, 24

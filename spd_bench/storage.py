@@ -36,6 +36,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
             with temporary.open("r+b") as written:
                 os.fsync(written.fileno())
             temporary.replace(final)
+            _sync_folder(final.parent)
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -71,6 +72,16 @@ def remove_leftovers(folder: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring a rename to the disk, where the system lets a folder be opened: else a power cut could undo it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _part(final: Path) -> Path:

@@ -38,6 +38,12 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
         help="train SAM's image encoder with less memory and in more time, to the same weights; rows without one "
         "take no notice",
     )
+    group.add_argument(
+        "--workers",
+        type=int,
+        help="processes that read batches for rows of ours; the batches stay the same (none on a CPU, up to 8 beside a "
+        "GPU)",
+    )
     group.add_argument("--seed", type=int, default=0, help="seed of initialisation, sampling, augmentation (0)")
     add_method_options(group)
     add_device_option(group)
@@ -92,6 +98,7 @@ def budget_of(arguments: argparse.Namespace) -> Budget:
             seed=arguments.seed,
             automatic_batch_size=automatic,
             gradient_checkpointing=arguments.gradient_checkpointing,
+            workers=arguments.workers,
         )
     except ValueError as error:
         raise InputError(str(error), remedy="correct the option") from error

@@ -200,6 +200,8 @@ class PromptTrainer(TrackedTrainer):
     @property
     def workers(self) -> int:
         """Processes that read batches; beside a CPU that trains they would only take its cores."""
+        if self.settings.workers is not None:
+            return self.settings.workers
         return min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) - 1)) if self.device.type == "cuda" else 0
 
     def _sampler(self, candidates: dict[str, NDArray[np.int64]], *, batches: int, augment: bool) -> WindowSampler:

@@ -20,10 +20,11 @@ from torch import nn
 from spd_bench.errors import InputError
 from spd_bench.planning.plan import Plan
 from spd_bench.training.batch_size import choose_batch_size
+from spd_bench.training.checkpoints import FINAL, LATEST, PREVIOUS, begun_checkpoint, read_checkpoint
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.records import RECORD_NAME, RunRecord, environment, peak_memory_mb
 from spd_bench.training.settings import TrainingSettings
-from spd_bench.training.tracked import FINAL, LATEST, TrackedTrainer, read_checkpoint
+from spd_bench.training.tracked import TrackedTrainer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,24 +79,24 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         InputError: there is nothing to continue, or the unfinished run was made with other settings.
     """
     run.plan.split(run.fold)
-    latest = folder / LATEST
-    if resume and not latest.is_file():
+    begun = begun_checkpoint(folder) if resume else None
+    if resume and begun is None:
         state = "the run is complete, nothing" if (folder / FINAL).is_file() else "nothing"
         raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    if resume:
-        check_same_run(run, latest)
+    if begun is not None:
+        check_same_run(run, begun)
     started = time.monotonic()
-    fitted, batch = _fitted_to_memory(run, device=device, begun=latest if resume else None)
+    fitted, batch = _fitted_to_memory(run, device=device, begun=begun)
     with single_process_loading(device), flushed_denormals(), contextlib.redirect_stdout(io.StringIO()):
         trainer = build_trainer(fitted, device=device, resume=resume)
         if Path(trainer.output_folder) != folder:
             msg = f"the trainer writes to {trainer.output_folder}, expected {folder}"
             raise RuntimeError(msg)
         trainer.notes.update(batch)
-        if resume:
-            trainer.load_checkpoint(str(latest))
+        if begun is not None:
+            trainer.load_checkpoint(str(begun))
         else:
             trainer.initialize()
             # Not before: options that do not fit have been refused by now, and cost no finished run.
@@ -123,7 +124,7 @@ def _fitted_to_memory(
 
 
 def _remove_earlier_run(folder: Path, *, log: Path) -> None:
-    stale = [folder / name for name in (RECORD_NAME, LATEST, FINAL)]
+    stale = [folder / name for name in (RECORD_NAME, LATEST, PREVIOUS, FINAL)]
     for path in [*stale, *(other for other in folder.glob("training_log_*.txt") if other != log)]:
         path.unlink(missing_ok=True)
 

@@ -28,6 +28,7 @@ class Budget:
         automatic_batch_size: whether each row of ours takes the largest batch that the device's memory holds;
             ``batch_size`` then only states how many images an epoch has.
         gradient_checkpointing: whether image encoders save memory, see :class:`TrainingSettings`.
+        workers: processes that read batches, see :class:`TrainingSettings`.
     """
 
     epochs: int | None = None
@@ -36,15 +37,17 @@ class Budget:
     seed: int = 0
     automatic_batch_size: bool = False
     gradient_checkpointing: bool = False
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "iterations_per_epoch", "batch_size"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 msg = f"{name} must be at least 1, got {getattr(self, name)}"
                 raise ValueError(msg)
-        if self.seed < 0:
-            msg = f"seed must not be negative, got {self.seed}"
-            raise ValueError(msg)
+        for name in ("seed", "workers"):
+            if (getattr(self, name) or 0) < 0:
+                msg = f"{name} must not be negative, got {getattr(self, name)}"
+                raise ValueError(msg)
 
     @property
     def validation_iterations(self) -> int:
@@ -81,6 +84,8 @@ class TrainingSettings:
             with as many fewer steps: :mod:`spd_bench.training.batch_size`.
         gradient_checkpointing: whether what SAM's image encoder computes is forgotten and computed again on the way
             back: less memory, more time, the same gradients. Networks without one take no notice.
+        workers: processes that read batches for rows of ours, 0 for none but the training one; None: none beside a
+            CPU that trains, up to 8 beside a GPU. Any number gives the same batches.
     """
 
     epochs: int = 100
@@ -101,12 +106,14 @@ class TrainingSettings:
     saliency_loss: LossSettings | None = None
     automatic_batch_size: bool = False
     gradient_checkpointing: bool = False
+    workers: int | None = None
 
     def __post_init__(self) -> None:
         rules: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
             (_COUNTS, lambda value: value >= 1, "at least 1"),
             (("learning_rate", "gradient_clip"), lambda value: value > 0, "positive"),
             (("weight_decay", "rotation_degrees", "seed"), lambda value: value >= 0, "at least 0"),
+            (("workers",), lambda value: value is None or value >= 0, "none or at least 0"),
             (("warmup_share", "foreground_share", "flip_probability"), lambda value: 0 <= value <= 1, "in [0, 1]"),
             (("schedule",), lambda value: value in get_args(Schedule), f"one of {', '.join(get_args(Schedule))}"),
             (("optimizer",), lambda value: value in get_args(Optimizer), f"one of {', '.join(get_args(Optimizer))}"),
@@ -132,7 +139,7 @@ class TrainingSettings:
         With an automatic batch they name the images of an epoch, whatever size a device came to.
         """
         values = self.to_json()
-        del values["gradient_checkpointing"], values["automatic_batch_size"]
+        del values["gradient_checkpointing"], values["automatic_batch_size"], values["workers"]
         if not self.automatic_batch_size:
             return values
         for name in ("batch_size", "iterations_per_epoch", "validation_iterations"):
@@ -203,5 +210,6 @@ def _budgeted(budget: Budget) -> dict[str, Any]:
         "seed": budget.seed,
         "automatic_batch_size": budget.automatic_batch_size,
         "gradient_checkpointing": budget.gradient_checkpointing,
+        "workers": budget.workers,
         **epochs,
     }

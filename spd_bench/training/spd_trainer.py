@@ -285,7 +285,7 @@ class SPDTrainer(PromptTrainer):
             "encoder": weights_digest(sam.image_encoder),
             "points": {case: [points.tolist() for points in slices] for case, slices in self.distilled.items()},
             # Which costs memory and time alone, so that a run may be continued with another choice.
-            "training": replace(self.settings, gradient_checkpointing=False).to_json(),
+            "training": replace(self.settings, gradient_checkpointing=False, workers=None).to_json(),
             "method": {name: value for name, value in self.spd.to_json().items() if name != "weights"},
             "data": self.plans_manager.plans["spd_hashes"],
         }

@@ -14,15 +14,11 @@ from torch import nn
 from torch._dynamo import OptimizedModule
 from tqdm import tqdm
 
-from spd_bench.errors import InputError
-from spd_bench.storage import atomic_path
+from spd_bench.training.checkpoints import LATEST, PREVIOUS, read_checkpoint, write_checkpoint
 from spd_bench.training.settings import TrainingSettings
 
-LATEST = "checkpoint_latest.pth"
-FINAL = "checkpoint_final.pth"
 _PLOT_EVERY = 10
 _BUDGET = ("epochs", "iterations_per_epoch", "validation_iterations", "batch_size", "seed")
-_NEEDED_KEYS = {"network_weights", "init_args", "current_epoch"}
 
 
 class TrackedTrainer(nnUNetTrainer):
@@ -142,8 +138,12 @@ class TrackedTrainer(nnUNetTrainer):
             "trainer_name": type(self).__name__,
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
         }
-        with atomic_path(Path(filename)) as temporary:
-            torch.save(checkpoint, temporary)
+        write_checkpoint(Path(filename), checkpoint)
+
+    def on_train_end(self) -> None:
+        """Save the network; the checkpoints on the way have served."""
+        super().on_train_end()
+        Path(self.output_folder, PREVIOUS).unlink(missing_ok=True)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Take up a run where its checkpoint left it."""
@@ -176,24 +176,6 @@ class TrackedTrainer(nnUNetTrainer):
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
-
-
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint that :class:`TrackedTrainer` wrote.
-
-    Raises:
-        InputError: the file is missing, torn, or holds anything but plain values and tensors.
-    """
-    if not path.is_file():
-        raise InputError("checkpoint not found", file=path, remedy="train the method first")
-    try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many types on torn or unsafe files
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InputError(f"checkpoint cannot be read ({reason})", file=path, remedy="train the method again") from error
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= _NEEDED_KEYS:
-        raise InputError("not a checkpoint of this package", file=path, remedy="train the method again")
-    return checkpoint
 
 
 def _plain(value: Any) -> Any:

@@ -28,6 +28,13 @@ def test_the_batch_is_a_number_or_chosen_by_memory() -> None:
         parsed("--batch-size", "many")
 
 
+def test_the_number_of_loading_processes_is_the_users_to_choose() -> None:
+    assert parsed().workers is None
+    assert parsed("--workers", "2").workers == 2
+    with pytest.raises(InputError, match="workers must not be negative, got -1"):
+        parsed("--workers", "-1")
+
+
 def test_gradient_checkpointing_is_a_switch() -> None:
     assert not parsed().gradient_checkpointing
     assert parsed("--gradient-checkpointing").gradient_checkpointing

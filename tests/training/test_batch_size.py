@@ -20,10 +20,11 @@ from spd_bench.methods.fitting import expected_settings
 from spd_bench.storage import read_json
 from spd_bench.training import run as run_module
 from spd_bench.training.batch_size import BatchChoice, choose_batch_size, largest_batch, possible_sizes
+from spd_bench.training.checkpoints import LATEST
 from spd_bench.training.records import peak_memory_mb
 from spd_bench.training.run import build_trainer, train
 from spd_bench.training.settings import Budget, TrainingSettings
-from spd_bench.training.tracked import LATEST, TrackedTrainer
+from spd_bench.training.tracked import TrackedTrainer
 
 CPU = torch.device("cpu")
 
@@ -98,8 +99,9 @@ def test_another_size_sees_the_same_images() -> None:
         granted.with_batch_size(32)
 
 
-def test_what_only_costs_memory_makes_no_other_run() -> None:
+def test_what_only_costs_memory_or_time_makes_no_other_run() -> None:
     plain = TrainingSettings()
+    assert replace(plain, workers=2).identity() == plain.identity()
     assert replace(plain, gradient_checkpointing=True).identity() == plain.identity()
     assert "automatic_batch_size" not in plain.identity()
     automatic = replace(plain, automatic_batch_size=True)

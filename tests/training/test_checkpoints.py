@@ -18,9 +18,10 @@ from scipy.spatial import cKDTree
 
 from spd_bench.errors import InputError
 from spd_bench.storage import read_json
+from spd_bench.training.checkpoints import FINAL, LATEST, read_checkpoint
 from spd_bench.training.records import RunRecord, read_record
 from spd_bench.training.run import build_trainer, load_network, train
-from spd_bench.training.tracked import FINAL, LATEST, TrackedTrainer, read_checkpoint
+from spd_bench.training.tracked import TrackedTrainer
 
 CPU = torch.device("cpu")
 HOST = "unmistakable-host-name"

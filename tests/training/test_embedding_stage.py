@@ -17,10 +17,10 @@ from torch import Tensor
 
 from spd_bench.errors import InputError
 from spd_bench.training.augmentation import augment_slices, draw_augmentation
+from spd_bench.training.checkpoints import FINAL, LATEST
 from spd_bench.training.embedding_cache import EmbeddingCache
 from spd_bench.training.run import TrainingRun, build_trainer, train
 from spd_bench.training.spd_trainer import SPDTrainer
-from spd_bench.training.tracked import FINAL, LATEST
 from spd_bench.training.windows import Window, WindowBatch
 
 CPU = torch.device("cpu")

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from spd_bench.errors import InputError
+from spd_bench.training.checkpoints import FINAL, LATEST, PREVIOUS
 from spd_bench.training.records import RunRecord
 from spd_bench.training.run import TrainingRun, train
-from spd_bench.training.tracked import FINAL, LATEST, TrackedTrainer
+from spd_bench.training.tracked import TrackedTrainer
 
 CPU = torch.device("cpu")
 EPOCHS, STEPS = 4, 2
@@ -168,10 +169,49 @@ def test_other_data_is_refused(interrupted: tuple[TrainingRun, Path]) -> None:
         train(run, folder=folder, device=CPU, resume=True)
 
 
-def test_a_torn_checkpoint_is_an_input_error(interrupted: tuple[TrainingRun, Path]) -> None:
+def damaged(content: bytes) -> list[bytes]:
+    """What a crash, a full or a failing disk leave of a file: a part, nothing, one byte changed within a tensor."""
+    middle = len(content) // 2
+    return [
+        content[:middle],
+        content[:100],
+        b"",
+        content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+    ]
+
+
+def test_where_no_checkpoint_is_whole_it_is_an_input_error(interrupted: tuple[TrainingRun, Path]) -> None:
     run, folder = interrupted
-    content = (folder / LATEST).read_bytes()
-    for torn in (content[: len(content) // 2], content[:100], b""):
+    (folder / PREVIOUS).unlink(missing_ok=True)
+    for torn in damaged((folder / LATEST).read_bytes()):
         (folder / LATEST).write_bytes(torn)
         with pytest.raises(InputError, match="checkpoint cannot be read"):
             train(run, folder=folder, device=CPU, resume=True)
+        assert (folder / LATEST).read_bytes() == torn
+
+
+@pytest.mark.parametrize("kind", range(4))
+def test_a_torn_checkpoint_costs_an_epoch_and_changes_nothing(
+    make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch, kind: int
+) -> None:
+    run = make_run("unet", epochs=EPOCHS, iterations=STEPS, training={"schedule": "plateau"})
+    folder = run_folder(run)
+    whole = outcome(folder, train(run, folder=folder, device=CPU))
+    with monkeypatch.context() as patch:
+        stop_in_step(patch, 3 * STEPS + 1)
+        with pytest.raises(KeyboardInterrupt):
+            train(run, folder=folder, device=CPU)
+    epochs = [torch.load(folder / name, weights_only=True)["current_epoch"] for name in (PREVIOUS, LATEST)]
+    assert epochs == [2, 3]
+    (folder / LATEST).write_bytes(damaged((folder / LATEST).read_bytes())[kind])
+    assert_identical(whole, outcome(folder, train(run, folder=folder, device=CPU, resume=True)))
+    assert not list(folder.glob("checkpoint_[lp]*"))
+
+
+def test_a_run_killed_between_the_two_renames_goes_on_from_the_older_checkpoint(
+    interrupted: tuple[TrainingRun, Path],
+) -> None:
+    run, folder = interrupted
+    (folder / LATEST).replace(folder / PREVIOUS)
+    train(run, folder=folder, device=CPU, resume=True)
+    assert (folder / FINAL).is_file()

@@ -1,0 +1,113 @@
+"""Training that is killed again and again ends as if it had never been stopped, bit for bit.
+
+    python -m benchmarks.kills --work WORK
+    python -m benchmarks.kills --work WORK --kills 3 --epochs 6 --workers 0
+
+``spd_train`` runs as a user runs it, in a process of its own. SIGKILL comes at random moments of the run, every fourth
+time while a checkpoint is being written; then the run is continued. At the end weights, optimiser and log are compared
+with those of the same run undisturbed, for each number of loading processes. OUTPUT gets kills.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.killing import Killer, Moment, TrainingCommand
+from benchmarks.phantom_plans import planned_phantoms
+from spd_bench.methods.registry import get_method
+from spd_bench.storage import write_json
+from spd_bench.training.checkpoints import FINAL, read_checkpoint
+
+RESULTS = Path(__file__).parents[1] / "results" / "reliability"
+_TIMES = ("epoch_start_timestamps", "epoch_end_timestamps")
+_CPU = torch.device("cpu")
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What a finished run leaves, but for the clock's readings."""
+    checkpoint = read_checkpoint(folder / FINAL, _CPU)
+    log = {name: values for name, values in checkpoint["logging"].items() if name not in _TIMES}
+    return {name: checkpoint[f"{name}_state"] for name in ("optimizer", "scheduler")} | {
+        "weights": checkpoint["network_weights"],
+        "log": log,
+    }
+
+
+def differences(first: Any, second: Any, path: str = "") -> list[str]:
+    """Where two nested values differ in any bit; two NaN are equal."""
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        return [line for key in first for line in differences(first[key], second[key], f"{path}/{key}")]
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        pairs = enumerate(zip(first, second, strict=True))
+        return [line for index, (one, other) in pairs for line in differences(one, other, f"{path}/{index}")]
+    if isinstance(first, torch.Tensor) and isinstance(second, torch.Tensor):
+        return [] if torch.equal(first, second) else [path]
+    return [] if first == second or (first != first and second != second) else [path]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Kill, continue, compare, print and write."""
+    arguments = _parser().parse_args(argv)
+    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    method = get_method("spd")
+    rows = []
+    for workers in arguments.workers:
+        results = arguments.work / f"workers_{workers}"
+        shutil.rmtree(results, ignore_errors=True)
+        os.environ.update({"nnUNet_results": str(results)})
+        command = TrainingCommand(
+            arguments=(
+                *("-d", plan.dataset, "-m", method.name, "--device", "cpu", "--workers", str(workers)),
+                *("--epochs", str(arguments.epochs), "--iterations", str(arguments.iterations), "--batch-size", "4"),
+            ),
+            folder=method.run_folder(results, plan, 0),
+        )
+        seconds = command.run()
+        expected = outcome(command.folder)
+        shutil.rmtree(command.folder)
+        random = np.random.default_rng([arguments.seed, workers])
+        killer = Killer(command, random=random, epoch_seconds=seconds / arguments.epochs)
+        moments = killer.run(arguments.kills)
+        different = differences(expected, outcome(command.folder))
+        rows.append(_row(workers, moments, different))
+        print(rows[-1])
+    write_json(arguments.output / "kills.json", {"claim": __doc__.splitlines()[0] if __doc__ else "", "rows": rows})
+    print(f"written: {arguments.output / 'kills.json'}")
+    if any(row["different"] for row in rows):
+        sys.exit(1)
+
+
+def _row(workers: int, moments: Sequence[Moment], different: Sequence[str]) -> dict[str, Any]:
+    return {
+        "workers": workers,
+        "kills": len(moments),
+        "while a checkpoint was written": sum(moment.writing for moment in moments),
+        "by whole epochs before": dict(Counter(str(moment.epochs) for moment in moments)),
+        "different": list(different),
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser.add_argument("--kills", type=int, default=20, help="times that each run is killed (20)")
+    parser.add_argument("--epochs", type=int, default=30, help="epochs, 60 %% of them Stage I (30)")
+    parser.add_argument("--iterations", type=int, default=12, help="steps in an epoch (12)")
+    parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
