@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 from spd_bench.errors import InputError
@@ -16,6 +21,8 @@ EXIT_INCOMPLETE = 1
 EXIT_INPUT_ERROR = 2
 EXIT_INTERRUPTED = 130
 """What a shell reports of a command that Ctrl-C ended."""
+EXIT_TERMINATED = 143
+"""What a shell reports of a command that SIGTERM ended, as schedulers send it."""
 
 
 def command_parser(*, name: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -35,7 +42,8 @@ def run_command(
 ) -> int:
     """Parse ``argv``, run ``body`` and turn a user's mistake into one line and exit status 2.
 
-    Ctrl-C is one line as well, and exit status 130.
+    Ctrl-C and SIGTERM are one line as well, and exit status 130 and 143: what is being written is then whole or not
+    there, as after any other error.
 
     ``body`` returns the exit status, None for 0; ``EXIT_INCOMPLETE`` says that some cases are left out.
     ``--debug`` is added to the parser: it shows the traceback of a user's mistake as well.
@@ -44,18 +52,45 @@ def run_command(
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.DEBUG if arguments.debug else logging.WARNING, format="%(message)s")
     try:
-        status = body(arguments)
+        with _raising_on_sigterm():
+            status = body(arguments)
     except InputError as error:
         if arguments.debug:
             traceback.print_exc()
         print(f"error: {error}", file=sys.stderr)
         return EXIT_INPUT_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if arguments.debug:
             traceback.print_exc()
-        print("\nstopped: what was complete is kept", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        print("\nstopped: what was complete is kept (training: every whole epoch)", file=sys.stderr)
+        return EXIT_TERMINATED if isinstance(stop, _Terminated) else EXIT_INTERRUPTED
     return EXIT_OK if status is None else status
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which unwinds what runs as Ctrl-C does."""
+
+
+@contextmanager
+def _raising_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise in the main thread; elsewhere, where no handler can be set, it kills as ever."""
+    owner = os.getpid()
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise _Terminated
+        # A process that was forked from this one has nothing to tell.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
+import signal
+import time
 
 import pytest
 
@@ -26,3 +30,43 @@ def test_a_user_s_mistake_is_status_2(capsys: pytest.CaptureFixture[str]) -> Non
 
     assert run_command(body, command_parser(name="x", description="", example="x"), []) == 2
     assert capsys.readouterr().err == "error: wrong: right it\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_command_says_so_in_one_line_and_cleans_up(
+    number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    unwound = []
+
+    def body(_: argparse.Namespace) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        finally:
+            unwound.append(True)
+
+    assert run_command(body, command_parser(name="x", description="", example="x"), []) == status
+    assert unwound
+    assert capsys.readouterr().err.strip() == "stopped: what was complete is kept (training: every whole epoch)"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_process_forked_from_a_command_is_terminated_as_ever(capfd: pytest.CaptureFixture[str]) -> None:
+    context = multiprocessing.get_context("fork")
+    runs = context.Event()
+
+    def wait() -> None:
+        runs.set()
+        time.sleep(30)
+
+    def body(_: argparse.Namespace) -> int:
+        child = context.Process(target=wait)
+        child.start()
+        runs.wait(30)
+        child.terminate()
+        child.join()
+        return int(child.exitcode == -signal.SIGTERM)
+
+    assert run_command(body, command_parser(name="x", description="", example="x"), []) == 1
+    assert capfd.readouterr().err == ""
