@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from spd_bench.cli.command import command_parser, run_command
 from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
 from spd_bench.cli.report import print_comparison, print_files, summary_text
+from spd_bench.cli.viewer_options import add_viewer_options, refuse_viewer_options, report_settings_of
 from spd_bench.datasets import resolve_dataset
 from spd_bench.errors import InputError
 from spd_bench.paths import data_folders
@@ -52,12 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="also predict the test cases from points that are simulated from the references at these severities of "
         "noise (0 clean, 1 default, 2 drifting, 3 worse): severities.csv and the robustness curves",
     )
+    add_viewer_options(parser)
     add_training_options(parser)
     return run_command(_run, parser, argv)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.rebuild is not None:
+        refuse_viewer_options(arguments)
         _rebuild(arguments.rebuild, arguments.output)
         return
     folders = data_folders()
@@ -84,6 +87,7 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
     from spd_bench.methods.registry import get_methods, without_weights
     from spd_bench.planning.plan import read_plan
 
+    report = report_settings_of(arguments)
     options = partial(options_of, arguments)
     methods = get_methods(arguments.methods)
     skipped = without_weights(methods, named=arguments.methods, options=options)
@@ -107,7 +111,7 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
         severities=_severities(arguments.severities),
     )
     check_cells(cells, grid)
-    return compare(cells, grid)
+    return compare(cells, grid, report=report)
 
 
 def _severities(values: Sequence[float]) -> SeveritySettings | None:

@@ -36,6 +36,7 @@ class CaseView:
         saliency: grey levels (Z, rows, columns), 0 to 1 as 0 to 255; None where there is none.
         grid: rows and columns before the case was reduced.
         pixel: height and width of a pixel of that grid in mm.
+        affine: 4x4, from (column, row, slice) of that grid to mm (RAS).
         sides: the patient's sides at the upper and the left edge; empty where the image does not know.
     """
 
@@ -46,6 +47,7 @@ class CaseView:
     saliency: NDArray[np.uint8] | None
     grid: tuple[int, int]
     pixel: tuple[float, float]
+    affine: NDArray[np.float64]
     sides: tuple[str, str]
 
 
@@ -78,6 +80,7 @@ def read_case(chosen: ChosenCase, grid: Grid, *, scores: CellScores, distilling:
         saliency=None if distiller is None else _saliency(consensus_files(distiller, grid, case).saliency, turn),
         grid=turn.grid,
         pixel=turn.pixel,
+        affine=turn.affine,
         sides=turn.sides,
     )
 

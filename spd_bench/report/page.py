@@ -11,10 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from spd_bench.evaluation.table_formats import PrintedTable
+from spd_bench.report.canvas import CANVAS
 from spd_bench.report.encoding import script_json
 from spd_bench.report.fates import Fate
 from spd_bench.report.figures import Figure
 from spd_bench.report.text_tables import record_text, turn_table
+from spd_bench.report.viewer import Viewer
 
 _TEMPLATES = "templates"
 
@@ -63,6 +65,7 @@ class PageContents:
         cases: the cases of the viewer.
         layers: the layers of the viewer, in the order of their keys.
         leader: title of the method by whose Dice the cases were chosen.
+        viewer: what shows the cases.
     """
 
     title: str
@@ -73,6 +76,7 @@ class PageContents:
     cases: Sequence[CaseEntry] = ()
     layers: Sequence[Layer] = ()
     leader: str = ""
+    viewer: Viewer = CANVAS
 
 
 def layers_of(titles: Mapping[str, str], *, leader: str, cases: Sequence[CaseEntry]) -> list[Layer]:
@@ -121,14 +125,17 @@ def render_page(contents: PageContents) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    viewer = contents.viewer
     return environment.get_template("report.html.j2").render(
         contents=contents,
+        viewer=viewer,
         tables=[turn_table(table) for table in contents.tables],
         records=[record_text(record) for record in contents.records],
         prompt_titles=prompt_titles(contents.cases),
         cases=[(entry.title, Markup(script_json(entry.values))) for entry in contents.cases],
         style=_source("report.css"),
-        script=_source("report.js"),
+        library=Markup(script_json(viewer.library)),
+        scripts=[_source(name) for name in ("tables.js", *((*viewer.scripts, "viewer.js") if contents.cases else ()))],
     )
 
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spd_bench.errors import InputError
+from spd_bench.report.canvas import CANVAS
+from spd_bench.report.viewer import Viewer
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSettings:
-    """How much a report shows.
+    """How much a report shows, and with what.
 
     Attributes:
         cases: the number of cases in the slice viewer, at least 0.
         megabytes: the page stays below that many million bytes; cases are drawn coarser, or left out, to keep to it.
+        viewer: what shows the cases.
 
     Raises:
         InputError: a value is out of range.
@@ -21,6 +24,7 @@ class ReportSettings:
 
     cases: int = 20
     megabytes: float = 30.0
+    viewer: Viewer = CANVAS
 
     def __post_init__(self) -> None:
         if self.cases < 0:

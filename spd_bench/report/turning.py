@@ -60,6 +60,17 @@ class Turn:
         """The patient's sides at the upper and the left edge; a 2D image does not know them."""
         return ("", "") if is_plane(self.geometry) else (self.display.top, self.display.left)
 
+    @property
+    def affine(self) -> NDArray[np.float64]:
+        """4x4, from (column, row, slice) of :attr:`grid` to mm, to the patient's right, front and head (RAS)."""
+        # Three steps from the first voxel tell where each axis of the volume has gone.
+        voxels = np.concatenate([np.zeros((1, 3), np.int64), np.eye(3, dtype=np.int64)])
+        turned = np.column_stack([self.points(voxels)[:, ::-1], np.ones(4, np.int64)])
+        positions = self.geometry.voxel_to_lps(voxels.astype(np.float64)) * (-1.0, -1.0, 1.0)
+        affine = np.eye(4)
+        affine[:3] = np.linalg.solve(turned.astype(np.float64), positions).T
+        return affine
+
     def mask(self, volume: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """A mask, turned and reduced."""
         return reduce_mask(self._turned(volume), reduced_size(self.grid, LONGEST_SIDE))

@@ -13,6 +13,7 @@ from spd_bench.cells import Cell, Grid
 from spd_bench.errors import InputError
 from spd_bench.evaluation.table_formats import PrintedTable
 from spd_bench.report.cases import read_case
+from spd_bench.report.coders import Coders
 from spd_bench.report.consensus import predict_consensus
 from spd_bench.report.fates import Fate
 from spd_bench.report.faults import reason
@@ -43,7 +44,7 @@ def write_report(
     *,
     settings: ReportSettings = DEFAULT_SETTINGS,
 ) -> Path:
-    """Write ``report.html`` into ``grid.output``: tables, a slice viewer, figures and run records in one file.
+    """Write ``report.html`` into ``grid.output``: tables, a viewer of cases, figures and run records in one file.
 
     Saliency and consensus points of the shown cases are predicted first where the cells do not hold them yet.
     A case that cannot be shown is left out, and the report names it.
@@ -75,13 +76,16 @@ def write_report(
         "records": records,
         "figures": figures,
         "leader": titles[leader],
+        "viewer": settings.viewer,
     }
     # Everything but the cases is rendered once to know what room they have.
     bare = [_bare_case(grid)] if chosen else []
     layers = layers_of(titles, leader=leader, cases=bare)
     around = render_page(PageContents(**contents, left_out=left_out, layers=layers, cases=bare))
     room = (settings.bytes - len(around.encode())) // max(1, len(chosen)) - _BYTES_AROUND_A_CASE
-    entries, faults = _collect(chosen, grid, distilling=distilling, unknown=unknown, room=room)
+    entries, faults = _collect(
+        chosen, grid, distilling=distilling, unknown=unknown, room=room, coders=settings.viewer.coders
+    )
     layers = layers_of(titles, leader=leader, cases=entries)
     page = render_page(PageContents(**contents, left_out=[*left_out, *faults], layers=layers, cases=entries))
     write_text(grid.output / REPORT_NAME, page)
@@ -95,6 +99,7 @@ def _collect(
     distilling: str | None,
     unknown: Mapping[tuple[str, str], str],
     room: int,
+    coders: Coders,
 ) -> tuple[list[CaseEntry], list[str]]:
     """The cases for the page, of at most ``room`` bytes each, and a sentence for each one that is not shown whole."""
     scores = CellScores(grid)
@@ -103,7 +108,7 @@ def _collect(
         name = f"case {one.case} of {one.leader.plan.dataset}"
         try:
             view = read_case(one, grid, scores=scores, distilling=distilling)
-            values = fit_case(view, room=room)
+            values = fit_case(view, room=room, coders=coders)
         except Exception as error:  # one case must not take the report with it
             logger.warning("%s is left out of the report: %s", name, error)
             left_out.append(f"{name}: {reason(error, grid)}")

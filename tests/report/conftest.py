@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,53 @@ def _near(voxels: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.uint8
     for z, y, x in voxels:
         near[z, max(y - 6, 0) : y + 7, max(x - 6, 0) : x + 7] = 1
     return near
+
+
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+_TIMEOUT = 120
+
+
+@pytest.fixture
+def make_browser(tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Starts a browser with these flags as well, where there is one; it is closed in the end."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or chromedriver is None:
+        pytest.skip("no chromium and chromedriver on this machine")
+    started: list[Any] = []
+
+    def make(*flags: str) -> Any:
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for flag in (*_FLAGS, *flags, f"--user-data-dir={tmp_path / 'profile'}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
+        started.append(driver)
+        driver.set_script_timeout(_TIMEOUT)
+        driver.set_page_load_timeout(_TIMEOUT)
+        return driver
+
+    yield make
+    for driver in started:
+        driver.quit()
+
+
+@pytest.fixture
+def fake_bundle(tmp_path: Path) -> Path:
+    """A file that begins and names its class as NiiVue's bundle does, and tries to break out of the page."""
+    head = '(function(a,b){typeof exports=="object"?b(exports):(a=globalThis,b(a.niivue={}))})(this,function(q){'
+    path = tmp_path / "niivue.umd.js"
+    path.write_text(head + '"use strict";q.Niivue=class{};q.t="</script><b>ä<!--<script>"});\n', encoding="utf-8")
+    return path
 
 
 def _made_up_cells(plan: Plan, folds: tuple[int, ...] = (0, 1), *, title: str = "Bright") -> list[Cell]:

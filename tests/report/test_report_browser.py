@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,36 +16,8 @@ from spd_bench.severity_settings import SeveritySettings
 from spd_bench.storage import read_json
 
 webdriver = pytest.importorskip("selenium.webdriver")
-if shutil.which("chromium") is None or shutil.which("chromedriver") is None:
-    pytest.skip("no chromium and chromedriver on this machine", allow_module_level=True)
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 # Waits until what was asked of the page is drawn: two frames later.
 DRAWN = "const done = arguments[0]; requestAnimationFrame(() => requestAnimationFrame(() => done(null)));"
-TIMEOUT = 60
-
-
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
-    driver.set_script_timeout(TIMEOUT)
-    driver.set_page_load_timeout(TIMEOUT)
-    yield driver
-    driver.quit()
 
 
 class Page:
@@ -90,8 +60,12 @@ class Page:
 
 
 @pytest.fixture
-def open_report(browser: Any, printed_tables: Callable[[Grid], Any]) -> Callable[[list[Cell], Grid], Page]:
+def open_report(
+    make_browser: Callable[..., Any], printed_tables: Callable[[Grid], Any]
+) -> Callable[[list[Cell], Grid], Page]:
     """Opens the report of a finished comparison."""
+
+    browser = make_browser("--disable-gpu")
 
     def open_it(cells: list[Cell], grid: Grid) -> Page:
         records = [read_json(grid.folder(cell) / "cell.json") for cell in cells]

@@ -17,11 +17,17 @@ from spd_bench.report.cases import CaseView, read_case
 from spd_bench.report.consensus import consensus_files, predict_consensus
 from spd_bench.report.encoding import mask_of_runs, pixels_of_jpeg, script_json
 from spd_bench.report.fates import Fate
-from spd_bench.report.reduction import RUNGS, case_values, fit_case
+from spd_bench.report.jpeg_slices import jpeg_coders
+from spd_bench.report.reduction import case_values, fit_case
 from spd_bench.report.scores import CellScores
 from spd_bench.report.selection import ChosenCase, choose_cases, distilling_method, leading_method
 
 Finished = tuple[list[Cell], Grid]
+
+
+def values_of(view: CaseView) -> dict[str, Any]:
+    """The finest values of a case."""
+    return case_values(view, coder=jpeg_coders(view)[0])
 
 
 def first_case(finished: Finished) -> ChosenCase:
@@ -124,7 +130,7 @@ def test_a_missing_prediction_is_drawn_as_empty(make_finished: Callable[..., Fin
     chosen = first_case((cells, grid))
     (grid.folder(chosen.leader) / "predictions" / f"{chosen.case}.nii.gz").unlink()
     view = view_of((cells, grid), chosen)
-    methods = case_values(view)["prompt_sets"][0]["methods"]
+    methods = values_of(view)["prompt_sets"][0]["methods"]
     assert methods["spd"]["missing"]
     assert set(methods["spd"]["masks"]) == {""}
     assert not methods["bright"]["missing"]
@@ -160,7 +166,7 @@ def test_a_failing_consensus_is_told_and_the_case_is_shown_without_it(make_finis
 
 def test_values_hold_the_case(make_finished: Callable[..., Finished]) -> None:
     view = view_of(make_finished())
-    values = case_values(view)
+    values = values_of(view)
     rows, columns = values["size"]
     assert (rows, columns) == view.image.shape[1:]
     for index, grey in enumerate(view.image):
@@ -180,7 +186,7 @@ def test_large_slices_are_reduced_and_keep_their_physical_aspect(
     view = view_of(make_finished())
     assert max(view.image.shape[1:]) == 12
     assert view.image.shape == view.reference.shape == view.prompt_sets[0].methods[0].mask.shape
-    values = case_values(view)
+    values = values_of(view)
     (rows, columns), (height, width) = values["grid"], values["pixel"]
     # The tiny dataset's slices are 24 x 20 pixels of 1 x 1.5 mm, turned or not.
     assert sorted([rows * height, columns * width]) == [24.0, 30.0]
@@ -191,13 +197,13 @@ def test_a_case_takes_the_room_that_it_is_given(make_finished: Callable[..., Fin
     view = replace(view, image=np.random.default_rng(0).integers(0, 256, (6, 256, 200)).astype(np.uint8))
     own = replace(view.prompt_sets[0], methods=())
     view = replace(view, reference=np.zeros(view.image.shape, bool), saliency=None, prompt_sets=(own,))
-    sizes = [len(script_json(case_values(view, rung=rung))) for rung in RUNGS]
+    sizes = [len(script_json(case_values(view, coder=coder))) for coder in jpeg_coders(view)]
     assert sizes == sorted(sizes, reverse=True)
     for room in (sizes[0], sizes[0] - 1, sizes[3], sizes[-1]):
-        values = fit_case(view, room=room)
+        values = fit_case(view, room=room, coders=jpeg_coders)
         assert values is not None
         assert len(script_json(values)) == max(size for size in sizes if size <= room)
-    assert fit_case(view, room=sizes[-1] - 1) is None
+    assert fit_case(view, room=sizes[-1] - 1, coders=jpeg_coders) is None
 
 
 def test_a_saliency_map_on_another_grid_is_refused(make_finished: Callable[..., Finished]) -> None:

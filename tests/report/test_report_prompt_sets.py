@@ -18,8 +18,9 @@ from spd_bench.report.cases import CaseView, read_case
 from spd_bench.report.consensus import predict_consensus
 from spd_bench.report.encoding import mask_of_runs, script_json
 from spd_bench.report.fates import Fate
+from spd_bench.report.jpeg_slices import jpeg_coders
 from spd_bench.report.prompt_sets import PromptSet
-from spd_bench.report.reduction import RUNGS, case_values, fit_case
+from spd_bench.report.reduction import case_values, fit_case
 from spd_bench.report.scores import CellScores
 from spd_bench.report.selection import ChosenCase, choose_cases
 from spd_bench.report.turning import Turn
@@ -166,7 +167,7 @@ def test_only_the_severities_of_this_comparison_are_shown(finished: Finished) ->
 
 def test_values_hold_every_set(finished: Finished) -> None:
     view = view_of(finished)
-    values = case_values(view)
+    values = case_values(view, coder=jpeg_coders(view)[0])
     rows, columns = values["size"]
     for found, prompts in zip(values["prompt_sets"], view.prompt_sets, strict=True):
         assert (found["title"], found["severity"]) == (prompts.title, prompts.severity)
@@ -201,12 +202,12 @@ def test_the_room_of_a_case_counts_its_sets_and_they_go_before_the_case_goes(fin
     alone = replace(full, prompt_sets=full.prompt_sets[:1])
 
     def bytes_of(one: CaseView) -> list[int]:
-        return [len(script_json(case_values(one, rung=rung))) for rung in RUNGS]
+        return [len(script_json(case_values(one, coder=coder))) for coder in jpeg_coders(one)]
 
     whole, bare = bytes_of(full), bytes_of(alone)
 
     def fitted(room: int) -> dict[str, Any]:
-        values = fit_case(full, room=room)
+        values = fit_case(full, room=room, coders=jpeg_coders)
         assert values is not None
         return values
 
@@ -218,4 +219,4 @@ def test_the_room_of_a_case_counts_its_sets_and_they_go_before_the_case_goes(fin
     without = fitted(room)
     assert [prompts["severity"] for prompts in without["prompt_sets"]] == [None]
     assert len(script_json(without)) == max(size for size in bare if size <= room)
-    assert fit_case(full, room=min(bare) - 1) is None
+    assert fit_case(full, room=min(bare) - 1, coders=jpeg_coders) is None

@@ -14,6 +14,7 @@ from spd_bench.cells import Cell, Grid
 from spd_bench.errors import InputError
 from spd_bench.report import ReportSettings, write_report
 from spd_bench.report.cases import CaseView
+from spd_bench.report.coders import Coders
 from spd_bench.report.reduction import case_values
 from spd_bench.severity_settings import SeveritySettings
 
@@ -86,8 +87,8 @@ def test_simulated_points_without_room_are_named_and_their_cases_shown(
     assert all(len(values["prompt_sets"]) == 5 for values in cases_of(written(finished)))
     assert "simulated points and what was made of them" not in written(finished)
 
-    def without_room(view: CaseView, *, room: int) -> dict[str, Any]:
-        return case_values(replace(view, prompt_sets=view.prompt_sets[:1]))
+    def without_room(view: CaseView, *, room: int, coders: Coders) -> dict[str, Any]:
+        return case_values(replace(view, prompt_sets=view.prompt_sets[:1]), coder=coders(view)[0])
 
     monkeypatch.setattr("spd_bench.report.writing.fit_case", without_room)
     page = written(finished)

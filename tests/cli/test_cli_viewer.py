@@ -1,0 +1,101 @@
+"""``spd_compare_baselines --viewer``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from nnunetv2.training.logging.nnunet_logger import LocalLogger
+
+import spd_bench.methods.fitting
+from spd_bench.cli.compare_baselines import main
+from spd_bench.planning.plan import Plan
+
+HEAD = '(function(a,b){typeof exports=="object"?b(exports):b(self.niivue={})})(this,function(q){q.Niivue=class{}});'
+
+
+@pytest.fixture(autouse=True)
+def results(planned: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder of the test's own, for a dataset that is planned, and no bundle."""
+    monkeypatch.delenv("SPD_NIIVUE", raising=False)
+    monkeypatch.setattr(LocalLogger, "plot_progress_png", lambda self, output_folder: None)
+    folder = tmp_path / "results"
+    monkeypatch.setenv("nnUNet_results", str(folder))
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    path = tmp_path / "niivue.umd.js"
+    path.write_text(HEAD)
+    return path
+
+
+def compare(tmp_path: Path, *arguments: str) -> str:
+    """The report of a comparison of a row that need not be trained."""
+    output = tmp_path / "out"
+    assert main(["-d", "901", "-m", "empty", "-o", str(output), "--device", "cpu", *arguments]) == 0
+    return (output / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_canvas_is_the_default(tmp_path: Path) -> None:
+    page = compare(tmp_path)
+    assert "niivue" not in page.lower()
+    assert compare(tmp_path, "--viewer", "canvas") == page
+
+
+def test_the_bundle_comes_by_path_or_by_variable(tmp_path: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = compare(tmp_path, "--viewer", "niivue", "--niivue-bundle", str(bundle))
+    assert 'id="library"' in page
+    monkeypatch.setenv("SPD_NIIVUE", str(bundle))
+    assert compare(tmp_path, "--viewer", "niivue") == page
+    # The variable alone chooses nothing.
+    assert 'id="library"' not in compare(tmp_path)
+
+
+def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for word in ("--viewer", "--niivue-bundle", "SPD_NIIVUE", "npm pack @niivue/niivue"):
+        assert word in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--viewer", "niivue"], "needs NiiVue's bundle, and none is given: run `npm pack @niivue/niivue`"),
+        (["--viewer", "niivue", "--niivue-bundle", "missing.js"], "NiiVue's bundle is not there, in missing.js: run"),
+        (["--viewer", "niivue", "--niivue-bundle", __file__], "package/dist/niivue.umd.js"),
+        (["--niivue-bundle", "niivue.umd.js"], "add --viewer niivue"),
+        (["--viewer", "slicer"], "unknown viewer 'slicer': choose canvas or niivue"),
+    ],
+)
+def test_a_mistake_is_one_line_before_anything_is_run(
+    tmp_path: Path,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.setattr(spd_bench.methods.fitting, "fit", lambda *given, **named: pytest.fail("something was trained"))
+    output = tmp_path / "out"
+    assert main(["-d", "901", "-m", "unet", "-o", str(output), "--device", "cpu", *arguments]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert words in lines[0]
+    assert not output.exists()
+    assert not list(results.rglob("*.*"))
+
+
+@pytest.mark.parametrize("arguments", [["--viewer", "canvas"], ["--niivue-bundle", "niivue.umd.js"]])
+def test_a_rebuild_makes_no_report_and_takes_no_viewer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    compare(tmp_path)
+    capsys.readouterr()
+    assert main(["--rebuild", str(tmp_path / "out"), "-o", str(tmp_path / "copy"), *arguments]) == 2
+    assert "--rebuild makes no report" in capsys.readouterr().err
+    assert not (tmp_path / "copy").exists()
