@@ -15,6 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from spd_bench.cells import CELL_RECORD, Cell, Grid
+from spd_bench.comparison_checks import check_titles
 from spd_bench.comparison_results import write_results
 from spd_bench.errors import InputError
 from spd_bench.evaluation import evaluate_folders, write_frame
@@ -22,6 +23,7 @@ from spd_bench.evaluation.rules import DEFAULT_RULES
 from spd_bench.methods.fitting import ensure_fitted, expected_settings
 from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
+from spd_bench.report.settings import DEFAULT_SETTINGS, ReportSettings
 from spd_bench.storage import read_json, write_json, write_text
 from spd_bench.training.records import RunRecord
 
@@ -48,16 +50,30 @@ class Comparison:
 
 
 def check_cells(cells: Sequence[Cell], grid: Grid) -> None:
-    """Raise InputError where a cell's fold does not exist or an option does not fit, before anything is run."""
+    """Refuse, before anything is run, what could not be run or told apart.
+
+    Raises:
+        InputError: two cells have one name or two methods one title, a fold does not exist, or an option does not fit.
+    """
+    check_titles({cell.method.name: cell.method.title for cell in cells})
+    named: set[str] = set()
     for cell in cells:
+        if cell.name in named:
+            raise InputError(f"two cells are named {cell.name}", remedy="give two methods two names")
+        named.add(cell.name)
         cell.plan.split(cell.fold)
         expected_settings(grid.run(cell), grid.budget)
 
 
-def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
+def compare(cells: Sequence[Cell], grid: Grid, *, report: ReportSettings = DEFAULT_SETTINGS) -> Comparison:
     """Run what is missing of the grid, then write frames, tables and run records into ``grid.output``.
 
     A cell that fails does not stop the others; its reason is returned and its traceback kept beside it.
+
+    Args:
+        cells: the cells, in the table's order.
+        grid: where and how they are run.
+        report: how much the report shows, and with what.
 
     Raises:
         InputError: not a single cell could be run.
@@ -79,7 +95,7 @@ def compare(cells: Sequence[Cell], grid: Grid) -> Comparison:
             file=grid.folder(cells[0]) / "error.log",
             remedy="see the logs",
         )
-    summary, records, files = write_results(done, grid)
+    summary, records, files = write_results(done, grid, report=report)
     return Comparison(summary=summary, records=records, files=files, failures=failures, skipped=grid.skipped)
 
 

@@ -12,13 +12,21 @@ from spd_bench.cells import CELL_RECORD, Cell, Grid
 from spd_bench.comparison_tables import FACTS, ComparisonFacts, write_facts, write_tables_and_figures
 from spd_bench.evaluation.frames import read_frame
 from spd_bench.methods.registry import METHODS
-from spd_bench.report import write_report
+from spd_bench.report import ReportSettings, write_report
+from spd_bench.report.settings import DEFAULT_SETTINGS
 from spd_bench.severities import run_severities
 from spd_bench.storage import read_json
 
 
-def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list[dict[str, Any]], list[Path]]:
+def write_results(
+    cells: Sequence[Cell], grid: Grid, *, report: ReportSettings = DEFAULT_SETTINGS
+) -> tuple[pd.DataFrame, list[dict[str, Any]], list[Path]]:
     """Write the frames, tables, figures, report and run records of finished cells into ``grid.output``.
+
+    Args:
+        cells: finished cells, in the table's order.
+        grid: where and how they were run.
+        report: how much the report shows, and with what.
 
     Returns:
         The rows of ``summary.csv``, the cells' run records, and the files that were written: frames, tables, figures
@@ -38,8 +46,8 @@ def write_results(cells: Sequence[Cell], grid: Grid) -> tuple[pd.DataFrame, list
         grid.output, slices=slices, volumes=volumes, severities=severities, records=records, facts=facts
     )
     write_facts(grid.output, facts=facts, records=records)
-    report = write_report(cells, grid, written.tables, records)
-    return written.summary, records, [*written.files, grid.output / FACTS, report]
+    page = write_report(cells, grid, written.tables, records, settings=report)
+    return written.summary, records, [*written.files, grid.output / FACTS, page]
 
 
 def _facts(cells: Sequence[Cell], grid: Grid) -> ComparisonFacts:

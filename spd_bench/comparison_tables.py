@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from spd_bench.comparison_checks import check_facts, check_same_runs, check_scores, read_records, run_of, runs_of
 from spd_bench.comparison_figures import write_figures
 from spd_bench.datasets import DATASETS
 from spd_bench.errors import InputError
@@ -133,15 +134,18 @@ def rebuild(source: Path, output: Path) -> WrittenResults:
         output: where they go; it may be the same folder.
 
     Raises:
-        InputError: a file is missing or unreadable, or a row has scores and no run record, or a record and no scores.
+        InputError: a file is missing or unreadable, or the files do not belong together: scores without a run record,
+            a record without scores, a case or run twice, facts of another comparison, rows on different ground.
     """
     facts = ComparisonFacts.read(source / FACTS)
     slices, volumes = (read_frame(source / name) for name in ("slices.csv", "volumes.csv"))
     severities = read_frame(source / SEVERITIES) if (source / SEVERITIES).is_file() else None
-    records = [read_json(path) for path in sorted((source / RUNS).glob("*.json"))]
-    _check_same_rows(volumes, records, folder=source)
-    order = {key: number for number, key in enumerate(_rows(volumes))}
-    records.sort(key=lambda record: order[_row(record)])
+    records = read_records(source / RUNS)
+    check_scores(source, slices=slices, volumes=volumes, severities=severities)
+    check_same_runs(source, volumes=volumes, records=records)
+    check_facts(source / FACTS, volumes=volumes, patients=facts.patients, titles=facts.titles)
+    order = {run: number for number, run in enumerate(runs_of(volumes))}
+    records.sort(key=lambda record: order[run_of(record)])
     written = write_tables_and_figures(
         output, slices=slices, volumes=volumes, severities=severities, records=records, facts=facts
     )
@@ -153,7 +157,7 @@ def write_facts(folder: Path, *, facts: ComparisonFacts, records: Iterable[Mappi
     """Write ``comparison.json`` and the run records."""
     write_json(folder / FACTS, facts.to_json())
     for record in records:
-        dataset, method, fold = _row(record)
+        dataset, method, fold = run_of(record)
         write_json(folder / RUNS / f"{dataset}_{method}_fold{fold}.json", dict(record))
 
 
@@ -205,22 +209,3 @@ def _tables(
         )
         for metric in _TABLE_METRICS
     ]
-
-
-def _check_same_rows(volumes: pd.DataFrame, records: Sequence[Mapping[str, Any]], *, folder: Path) -> None:
-    scored, recorded = set(_rows(volumes)), {_row(record) for record in records}
-    for rows, lacking in ((scored - recorded, "run record"), (recorded - scored, "scores")):
-        if rows:
-            dataset, method, fold = min(rows)
-            raise InputError(
-                f"{dataset} {method} fold {fold} has no {lacking}", file=folder, remedy="copy the whole folder again"
-            )
-
-
-def _rows(volumes: pd.DataFrame) -> list[tuple[str, str, int]]:
-    keys = volumes[["dataset", "method", "fold"]].drop_duplicates()
-    return [(str(dataset), str(method), int(fold)) for dataset, method, fold in keys.itertuples(index=False)]
-
-
-def _row(record: Mapping[str, Any]) -> tuple[str, str, int]:
-    return str(record.get("dataset")), str(record.get("method")), int(record.get("fold", 0))

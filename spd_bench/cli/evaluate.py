@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from spd_bench.evaluation import FolderScores, evaluate_folders, summarise, writ
 from spd_bench.evaluation.case import CaseScores
 from spd_bench.evaluation.empty_policy import EMPTY_POLICIES
 from spd_bench.evaluation.lesions import MATCHING
-from spd_bench.evaluation.masks import find_volumes
+from spd_bench.evaluation.masks import find_volumes, other_files
 from spd_bench.evaluation.rules import ScoringRules
 from spd_bench.evaluation.surface import HD95_CONVENTIONS
 from spd_bench.storage import read_json, write_json
 
 _RULES_FILE = "evaluation.json"
+_SHOWN_NAMES = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,8 +108,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     files = {"slices.csv": scores.slices, "volumes.csv": scores.volumes, "summary.csv": summary}
     for name, frame in files.items():
         write_frame(arguments.output / name, frame)
-    write_json(arguments.output / _RULES_FILE, _how_scored(scores, rules))
+    others = {name: other_files(getattr(arguments, name)) for name in ("reference", "prediction")}
+    write_json(arguments.output / _RULES_FILE, {**_how_scored(scores, rules), "files_not_read": others})
     _report_unmatched(scores)
+    _report_others(others)
     _show(summary, scores, patients)
     for sentence in rules.statement():
         print(sentence)
@@ -167,6 +170,13 @@ def _report_unmatched(scores: FolderScores) -> None:
             f"{len(scores.extra)} predictions without a reference, not scored: {', '.join(scores.extra)}",
             file=sys.stderr,
         )
+
+
+def _report_others(others: Mapping[str, Sequence[str]]) -> None:
+    for folder, names in others.items():
+        if names:
+            shown = ", ".join(names[:_SHOWN_NAMES]) + ", ..." * (len(names) > _SHOWN_NAMES)
+            print(f"{len(names)} files in the {folder} folder are no volumes, not read: {shown}", file=sys.stderr)
 
 
 def _show(summary: pd.DataFrame, scores: FolderScores, patients: dict[str, str]) -> None:

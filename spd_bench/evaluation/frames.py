@@ -126,11 +126,12 @@ def read_frame(path: Path) -> pd.DataFrame:
         raise InputError(f"not a table of results ({error})", file=path, remedy=_REMEDY) from error
 
 
-def require_one_row_each(frame: pd.DataFrame) -> None:
+def require_one_row_each(frame: pd.DataFrame, *, file: Path | None = None) -> None:
     """Refuse a frame in which a slice or volume of a run has two rows: two methods of one name would be mixed up.
 
     Args:
         frame: rows of ``slices.csv`` or ``volumes.csv``.
+        file: where they were read, for the message.
 
     Raises:
         InputError: names the first such row.
@@ -139,7 +140,7 @@ def require_one_row_each(frame: pd.DataFrame) -> None:
     twice = frame[frame.duplicated(keys)]
     if len(twice):
         row = ", ".join(f"{name} {twice[name].iloc[0]}" for name in keys)
-        raise InputError(f"two rows of {row}", remedy="give two methods or runs two names")
+        raise InputError(f"two rows of {row}", file=file, remedy="give two methods or runs two names")
 
 
 def _fits(columns: tuple[str, ...], name: str) -> bool:

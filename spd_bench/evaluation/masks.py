@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,25 +19,46 @@ VOLUME_SUFFIXES = (*FORMATS, ".mhd", ".gipl.gz")
 
 
 def find_volumes(folder: Path) -> dict[str, Path]:
-    """The volumes of a folder, case to file, sorted by case; hidden and other files are passed over.
+    """The volumes of a folder, case to file, sorted by case; hidden files and :func:`other_files` are passed over.
 
     Raises:
-        InputError: the folder does not exist, or one case has two files.
+        InputError: the folder does not exist, one case has two files, or something named as a volume is no file.
     """
-    if not folder.is_dir():
-        raise InputError("folder not found", file=folder, remedy="check the path")
     found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        suffix = next((suffix for suffix in VOLUME_SUFFIXES if path.name.endswith(suffix)), None)
-        if suffix is None or path.name.startswith(".") or not path.is_file():
+    for path, suffix in _listed(folder):
+        if suffix is None:
             continue
-        case = path.name.removesuffix(suffix)
+        if not path.is_file():
+            raise InputError(
+                "named as a volume, but a folder or a link to nothing",
+                file=path,
+                remedy="restore the file or remove it",
+            )
+        case = path.name[: -len(suffix)]
         if case in found:
             raise InputError(
                 f"case {case} has two files, {found[case].name} and {path.name}", file=folder, remedy="keep one of them"
             )
         found[case] = path
     return dict(sorted(found.items()))
+
+
+def other_files(folder: Path) -> list[str]:
+    """Names of what lies in a folder beside volumes and hidden files: what is not read.
+
+    Raises:
+        InputError: the folder does not exist.
+    """
+    return [path.name for path, suffix in _listed(folder) if suffix is None]
+
+
+def _listed(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """What lies in a folder, and the suffix of each volume."""
+    if not folder.is_dir():
+        raise InputError("folder not found", file=folder, remedy="check the path")
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith("."):
+            yield path, next((suffix for suffix in VOLUME_SUFFIXES if path.name.lower().endswith(suffix)), None)
 
 
 def read_reference_mask(path: Path, target_labels: Sequence[int] = ()) -> tuple[NDArray[np.bool_], VolumeGeometry]:
@@ -48,10 +69,16 @@ def read_reference_mask(path: Path, target_labels: Sequence[int] = ()) -> tuple[
         target_labels: the labels that make up the target; none given means every label above 0.
 
     Raises:
-        InputError: unreadable, or a voxel is NaN or not a whole number.
+        InputError: unreadable, or a voxel is NaN, negative or not a whole number.
     """
     labels, geometry = read_volume(path)
     _require_whole_numbers(labels, path)
+    if (labels < 0).any():
+        raise InputError(
+            f"reference holds negative values, such as {labels.min():g}",
+            file=path,
+            remedy="give a label map, 0 for background and whole numbers above it; an image is none",
+        )
     mask = np.isin(labels, target_labels) if target_labels else labels > 0
     return mask, geometry
 

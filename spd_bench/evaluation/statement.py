@@ -58,7 +58,7 @@ def state_runs(
             own = [record for record in records if (record["dataset"], record["method"]) == (dataset, method)]
             parts = [*([] if same else [scored_on[method]]), *_results(facts), *_making(own)]
             lines.append(Line(1, f"{method}: {'; '.join(parts)}"))
-    return (*lines, *(Line(0, note) for note in notes))
+    return (*lines, *(Line(0, " ".join(note.split())) for note in notes))
 
 
 def _scored_on(facts: pd.Series[Any]) -> str:

@@ -12,23 +12,40 @@ from typing import NamedTuple
 from spd_bench.evaluation.statement import Statement
 
 NO_NUMBER = "-"
+_SPREAD = "± is half the width of the 95 % interval of the mean, from a bootstrap over patients"
 _LATEX = str.maketrans(
     {
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
         "†": r"$\dagger$",
+        "±": r"$\pm$",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+        # Old font encodings have other signs in these places.
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        # At the start of a row they would belong to the end of the row before.
+        "[": "{[}",
+        "*": "{*}",
     }
 )
 
 
 class Cell(NamedTuple):
-    """The text of a number, whether it is the best of its row, and the marks of significance behind it."""
+    """A number as it is printed.
+
+    Attributes:
+        text: the number.
+        best: whether it is the best of its row.
+        mark: marks of significance behind it.
+        spread: half the width of its confidence interval, empty where there is none.
+    """
 
     text: str
     best: bool = False
     mark: str = ""
+    spread: str = ""
 
 
 class Row(NamedTuple):
@@ -58,7 +75,14 @@ class PrintedTable:
     statement: Statement
 
 
-def print_row(labels: tuple[str, ...], values: Sequence[float], lead: float, marks: Sequence[str] = ()) -> Row:
+def print_row(
+    labels: tuple[str, ...],
+    values: Sequence[float],
+    lead: float,
+    marks: Sequence[str] = (),
+    *,
+    spreads: Sequence[float] = (),
+) -> Row:
     """Print numbers with two decimals, NaN as "-"; all that print like the best are best, if there are two numbers.
 
     Args:
@@ -66,12 +90,16 @@ def print_row(labels: tuple[str, ...], values: Sequence[float], lead: float, mar
         values: its numbers.
         lead: its last number, printed with a sign.
         marks: what to put behind each number; none given means nothing.
+        spreads: half the width of each number's confidence interval, NaN where there is none.
     """
     texts = [NO_NUMBER if math.isnan(value) else f"{value:.2f}" for value in values]
+    spread_texts = ["" if math.isnan(value) else f"{value:.2f}" for value in spreads]
     numbers = [float(text) for text in texts if text != NO_NUMBER]
     best = f"{max(numbers):.2f}" if len(numbers) > 1 else None
+    nothing = [""] * len(texts)
     cells = tuple(
-        Cell(text, best=text == best, mark=mark) for text, mark in zip(texts, marks or [""] * len(texts), strict=True)
+        Cell(text, best=text == best, mark=mark, spread=spread)
+        for text, mark, spread in zip(texts, marks or nothing, spread_texts or nothing, strict=True)
     )
     return Row(labels, cells, NO_NUMBER if math.isnan(lead) else f"{lead:+.2f}")
 
@@ -98,7 +126,10 @@ def to_markdown(table: PrintedTable) -> str:
 
 
 def to_latex(table: PrintedTable) -> str:
-    """A LaTeX table environment for the booktabs package, the best in bold, the statement in footnote size."""
+    """A LaTeX table environment for the booktabs package, with half the width of our numbers' confidence intervals.
+
+    The best are in bold, marks of significance stand behind numbers, the statement in footnote size.
+    """
     labels = len(table.rows[0].labels) if table.rows else 2
     body = [
         [
@@ -112,7 +143,7 @@ def to_latex(table: PrintedTable) -> str:
         [
             r"\begin{table}",
             r"\centering",
-            rf"\caption{{{_escape(table.title)}.}}",
+            rf"\caption{{{_escape(_caption(table))}.}}",
             rf"\label{{tab:{table.name}}}",
             rf"\begin{{tabular}}{{{'l' * labels}{'r' * (len(table.header) - labels)}}}",
             r"\toprule",
@@ -134,9 +165,15 @@ def _markdown_cell(cell: Cell) -> str:
     return (f"**{cell.text}**" if cell.best else cell.text) + cell.mark.replace("*", r"\*")
 
 
+def _caption(table: PrintedTable) -> str:
+    spread = any(cell.spread for row in table.rows for cell in row.cells)
+    return table.title + (f". {_SPREAD}" if spread else "")
+
+
 def _latex_cell(cell: Cell) -> str:
     number = rf"\textbf{{{cell.text}}}" if cell.best else cell.text
-    return number + (rf"\textsuperscript{{{_escape(cell.mark)}}}" if cell.mark else "")
+    mark = rf"\textsuperscript{{{_escape(cell.mark)}}}" if cell.mark else ""
+    return number + mark + (rf" {{\scriptsize$\pm$ {cell.spread}}}" if cell.spread else "")
 
 
 def _escape(text: str) -> str:

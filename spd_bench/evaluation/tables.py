@@ -14,7 +14,7 @@ from spd_bench.evaluation.rules import DEFAULT_RULES, ScoringRules
 from spd_bench.evaluation.stars import EXPLANATIONS, stars
 from spd_bench.evaluation.statement import Statement, state_runs
 from spd_bench.evaluation.summary import describe_runs
-from spd_bench.evaluation.table_formats import FORMATS, PrintedTable, print_row
+from spd_bench.evaluation.table_formats import FORMATS, PrintedTable, Row, print_row
 from spd_bench.storage import write_text
 
 PaperNumbers = Mapping[str, Mapping[str, float]]
@@ -37,6 +37,7 @@ class DiceTable:
         leader: the method whose lead it is.
         statement: what the table stands on.
         marks: (dataset, method) -> marks of significance behind our number.
+        spreads: (dataset, method) -> half the width of the 95 % interval of our number, in points.
     """
 
     metric: str
@@ -45,6 +46,7 @@ class DiceTable:
     leader: str
     statement: Statement
     marks: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    spreads: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 def build_table(
@@ -81,7 +83,8 @@ def build_table(
     if metric not in TITLES:
         msg = f"no table of {metric!r}, only of {sorted(TITLES)}"
         raise ValueError(msg)
-    cells = _cells(summary[summary["metric"] == metric], paper or {}, leader)
+    of_metric = summary[summary["metric"] == metric]
+    cells = _cells(of_metric, paper or {}, leader)
     marks = {} if significance is None or significance.empty else _marks(significance, metric)
     notes = [*notes, *([] if significance is None or significance.empty else EXPLANATIONS.values())]
     statement = state_runs(describe_runs(slices, volumes, missing=_missing(records)), records, notes, rules)
@@ -92,6 +95,7 @@ def build_table(
         leader=leader,
         statement=statement,
         marks=marks,
+        spreads=_spreads(of_metric),
     )
 
 
@@ -110,7 +114,7 @@ def print_table(table: DiceTable, titles: Mapping[str, str] | None = None) -> Pr
         title=TITLES[table.metric],
         header=("dataset", "source", *shown, f"{leader} - best other"),
         rows=tuple(
-            print_row(labels, values, lead, _row_marks(table, labels))
+            _print_row(table, labels, values, lead)
             for labels, values, lead in zip(
                 table.cells.index.to_list(), table.cells.to_numpy().tolist(), table.lead.tolist(), strict=True
             )
@@ -152,9 +156,18 @@ def _marks(significance: pd.DataFrame, metric: str) -> dict[tuple[str, str], str
     return {(dataset, method): mark for (dataset, of, method), mark in earned.items() if of == metric}
 
 
-def _row_marks(table: DiceTable, labels: tuple[str, str]) -> list[str]:
+def _spreads(summary: pd.DataFrame) -> dict[tuple[str, str], float]:
+    keys = zip(summary["dataset"], summary["method"], strict=True)
+    half_widths = 100 * (summary["ci_high"] - summary["ci_low"]) / 2
+    return dict(zip(keys, half_widths.astype(float).tolist(), strict=True))
+
+
+def _print_row(table: DiceTable, labels: tuple[str, str], values: Sequence[float], lead: float) -> Row:
     dataset, source = labels
-    return [table.marks.get((dataset, str(name)), "") if source == OURS else "" for name in table.cells.columns]
+    # Marks and intervals are known of our numbers alone.
+    keys = [(dataset, str(name)) for name in table.cells.columns] if source == OURS else []
+    marks = [table.marks.get(key, "") for key in keys]
+    return print_row(labels, values, lead, marks, spreads=[table.spreads.get(key, np.nan) for key in keys])
 
 
 def _lead_over_others(cells: pd.DataFrame, leader: str) -> pd.Series[float]:

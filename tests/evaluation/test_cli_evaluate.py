@@ -131,6 +131,32 @@ def test_missing_and_extra_predictions_are_named_on_stderr(data: Path, capsys: p
     assert _rows(data, "volumes.csv").set_index("case").loc["b", "volumetric_dice"] == 0
 
 
+def test_files_that_are_no_volumes_are_named_on_stderr(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(7):
+        (data / "spd" / f"{number}.npz").write_text("probabilities")
+    (data / "labelsTs" / "notes.txt").write_text("notes")
+    (data / "labelsTs" / ".hidden").write_text("left by the system")
+    assert _run(data) == 0
+    err = capsys.readouterr().err
+    assert "1 files in the reference folder are no volumes, not read: notes.txt\n" in err
+    assert "7 files in the prediction folder are no volumes, not read: 0.npz, 1.npz, 2.npz, 3.npz, 4.npz, ...\n" in err
+    not_read = json.loads((data / "out" / "evaluation.json").read_text())["files_not_read"]
+    assert not_read == {"reference": ["notes.txt"], "prediction": [f"{number}.npz" for number in range(7)]}
+
+
+@pytest.mark.parametrize("folder", ["labelsTs", "spd"])
+def test_a_link_to_nothing_is_refused(data: Path, capsys: pytest.CaptureFixture[str], folder: str) -> None:
+    path = data / folder / "c.nii.gz"
+    path.unlink()
+    path.symlink_to(data / "nowhere.nii.gz")
+    _assert_refused(data, capsys, f"a folder or a link to nothing, in {path}")
+
+
+def test_an_image_given_as_reference_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_volume(data / "labelsTs" / "c.nii.gz", np.full(GEOMETRY.shape, -1000, np.int16), GEOMETRY)
+    _assert_refused(data, capsys, f"negative values, such as -1000, in {data / 'labelsTs' / 'c.nii.gz'}")
+
+
 def test_target_labels_slice_axis_and_jobs_are_passed_on(data: Path) -> None:
     labels = np.random.default_rng(5).integers(0, 4, GEOMETRY.shape).astype(np.uint8)
     write_volume(data / "labelsTs" / "a.nii.gz", labels, GEOMETRY)

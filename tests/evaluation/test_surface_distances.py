@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.ndimage import binary_erosion, find_objects, gaussian_filter
+from scipy.ndimage import binary_erosion, distance_transform_edt, find_objects, gaussian_filter
 
 from spd_bench.evaluation import surface_distances as module
 from spd_bench.evaluation.surface import scores_of, surface_dice, surface_scores
@@ -19,36 +19,60 @@ def _blob(seed: int, quantile: float = 0.8) -> Any:
     return noise > np.quantile(noise, quantile)
 
 
+@pytest.mark.parametrize("spacing", [SPACING, (0.5, 2.0, 6.0), (1.0, 1.0, 1.0)])
 @pytest.mark.parametrize("seed", range(4))
-def test_tree_and_transform_give_the_same_distances(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
-    for price in (0, 10**9):
-        monkeypatch.setattr(module, "VOXELS_PER_LOOKUP", price)
-        distances = surface_distances(_blob(seed), _blob(seed + 10, 0.9), SPACING)
-        assert distances is not None
-        found.append([np.sort(directed) for directed in distances])
-    for tree, transform in zip(*found, strict=True):
-        np.testing.assert_allclose(tree, transform, rtol=0, atol=1e-9)
+def test_both_ways_give_the_distances_of_a_transform(
+    seed: int, spacing: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = _blob(seed), _blob(seed + 10, 0.95)
+    borders = [mask & ~binary_erosion(mask) for mask in pair]
+    expected = [
+        np.sort(distance_transform_edt(~other, sampling=spacing)[own]) for own, other in (borders, borders[::-1])
+    ]
+    for many in (0, 10**9):
+        monkeypatch.setattr(module, "MANY", many)
+        found = surface_distances(*pair, spacing)
+        assert found is not None
+        for directed, exact in zip(found, expected, strict=True):
+            np.testing.assert_allclose(np.sort(directed), exact, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize(("density", "way"), [(0.5, "_by_transform"), (0.01, "_by_tree")])
-def test_the_cheaper_way_is_taken(density: float, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[str] = []
+@pytest.mark.parametrize(
+    ("shape", "density", "ways"),
+    [
+        ((10, 40, 40), 0.5, {"row_distances"}),  # all are near
+        ((10, 40, 40), 0.01, {"tree_distances"}),  # few
+        ((30, 150, 150), 0.002, {"tree_distances"}),  # many, but scattered over a large box
+    ],
+)
+def test_the_cheaper_way_is_taken(
+    shape: tuple[int, ...], density: float, ways: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _ways_taken(np.random.default_rng(0).random((2, *shape)) < density, monkeypatch) == ways
+
+
+def test_what_is_far_goes_to_the_thinned_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = np.zeros((2, 12, 60, 90), bool)
+    pair[0, :, :, :30] = pair[1, :, :, 60:] = True
+    assert _ways_taken(pair, monkeypatch) == {"row_distances", "thinned_tree_distances"}
+
+
+def _ways_taken(pair: Any, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    calls: set[str] = set()
 
     def watched(name: str) -> Callable[..., Any]:
         body = getattr(module, name)
 
         def call(*arguments: Any) -> Any:
-            calls.append(name)
+            calls.add(name)
             return body(*arguments)
 
         return call
 
-    for name in ("_by_tree", "_by_transform"):
+    for name in ("row_distances", "tree_distances", "thinned_tree_distances"):
         monkeypatch.setattr(module, name, watched(name))
-    rng = np.random.default_rng(0)
-    surface_distances(*(rng.random((2, 10, 40, 40)) < density), SPACING)
-    assert calls == [way, way]
+    surface_distances(*pair, SPACING)
+    return calls
 
 
 def test_surface_is_the_mask_without_its_erosion() -> None:

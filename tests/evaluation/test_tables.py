@@ -108,13 +108,25 @@ def test_latex_uses_booktabs_and_escapes_names(tmp_path: Path) -> None:
     write_tables(tmp_path, [_table(notes=[r"100 % of A&B_1 #2 \ ~ ^ {x} $"])])
     text = (tmp_path / "table_volumetric_dice.tex").read_text()
     assert r"dataset & source & unet & sam\_refiner & spd & spd - best other \\" in text
-    assert r"TI & ours & 35.00 & - & \textbf{55.00} & +20.00 \\" in text
+    spread = r" {\scriptsize$\pm$ 5.00}"
+    assert rf"TI & ours & 35.00{spread} & - & \textbf{{55.00}}{spread} & +20.00 \\" in text
+    assert r"TI & paper & 28.64 & 39.08 & \textbf{46.42} & +7.34 \\" in text
     assert r"\begin{tabular}{llrrrr}" in text
     for rule in (r"\toprule", r"\midrule", r"\bottomrule"):
         assert text.count(rule) == 1
     escaped = r"100 \% of A\&B\_1 \#2 \textbackslash{} \textasciitilde{} \textasciicircum{} \{x\} \$"
     assert escaped in text
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_the_interval_of_a_number_is_that_of_the_summary() -> None:
+    frames = _frames({("TI", "unet"): [0.1, 0.2, 0.7], ("TI", "spd"): [0.4]})
+    table = _table(**frames)
+    row = frames["summary"].query("method == 'unet' and metric == 'volumetric_dice'").iloc[0]
+    assert table.spreads["TI", "unet"] == pytest.approx(50 * (row["ci_high"] - row["ci_low"]))
+    ours, paper = print_table(table).rows
+    assert [cell.spread for cell in ours.cells] == [f"{table.spreads['TI', 'unet']:.2f}", "", ""]
+    assert [cell.spread for cell in paper.cells] == ["", "", ""]
 
 
 def test_average_table_shows_the_average_dice() -> None:
@@ -191,7 +203,7 @@ def test_marks_stand_behind_our_numbers_and_are_explained(tmp_path: Path) -> Non
     assert r"| TI | ours | 35.50 | - | **55.50**\* | +20.00 |" in written["table_volumetric_dice.md"]
     assert "| TI | paper | 28.64 | 39.08 | **46.42** | +7.34 |" in written["table_volumetric_dice.md"]
     assert r"**77.75**\*† | +10.00 |" in written["table_average_dice.md"]
-    assert r"\textbf{77.75}\textsuperscript{*$\dagger$} & +10.00" in written["table_average_dice.tex"]
+    assert r"\textbf{77.75}\textsuperscript{{*}$\dagger$} {\scriptsize$\pm$ " in written["table_average_dice.tex"]
     assert "TI,ours,35.50,-,55.50,+20.00" in written["table_volumetric_dice.csv"]
     assert '- The mark "*": better than every other method' in written["table_volumetric_dice.md"]
 
@@ -200,6 +212,10 @@ def test_the_rules_of_the_scores_are_stated() -> None:
     texts = [line.text for line in _table(rules=ScoringRules.named(empty_policy="nnunet", hd95="max")).statement]
     assert texts[0].startswith("nnU-Net's rule for empty masks")
     assert texts[2].startswith("HD95 is the larger of")
+
+
+def test_a_note_of_several_lines_is_one_line() -> None:
+    assert _table(notes=["Scans of\n\n two  sites.\n"]).statement[-1].text == "Scans of two sites."
 
 
 def test_unknown_metric_is_refused() -> None:
