@@ -29,6 +29,7 @@ DEPENDENCIES = [
     "Jinja2>=3.1",  # the report's page, every text escaped
     "pillow>=10",  # the report's slices as JPEG files
     "tqdm>=4.66",
+    "filelock>=3.13",  # locks that the system releases with their process; kept by tox-dev, torch needs it too
 ]
 
 # medpy and hypothesis are independent references and input makers, selenium opens the report in a browser: tests only.

@@ -20,6 +20,7 @@ from spd_bench.comparison_results import write_results
 from spd_bench.errors import InputError
 from spd_bench.evaluation import evaluate_folders, write_frame
 from spd_bench.evaluation.rules import DEFAULT_RULES
+from spd_bench.locks import locked
 from spd_bench.methods.fitting import ensure_fitted, expected_settings
 from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
@@ -95,13 +96,19 @@ def compare(cells: Sequence[Cell], grid: Grid, *, report: ReportSettings = DEFAU
             file=grid.folder(cells[0]) / "error.log",
             remedy="see the logs",
         )
-    summary, records, files = write_results(done, grid, report=report)
+    with locked(grid.output):
+        summary, records, files = write_results(done, grid, report=report)
     return Comparison(summary=summary, records=records, files=files, failures=failures, skipped=grid.skipped)
 
 
 def run_cell(cell: Cell, grid: Grid) -> None:
-    """Train, predict and score one cell, unless that is done already."""
+    """Train, predict and score one cell, unless that is done already; where another process does, wait for it."""
     folder = grid.folder(cell)
+    with locked(folder):
+        _run_cell(cell, grid, folder)
+
+
+def _run_cell(cell: Cell, grid: Grid, folder: Path) -> None:
     record = ensure_fitted(grid.run(cell), grid.budget)
     marker = folder / CELL_RECORD
     if marker.is_file() and _same_run(read_json(marker), record):

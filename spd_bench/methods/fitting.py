@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from spd_bench.errors import InputError
+from spd_bench.locks import locked
 from spd_bench.methods.method import Method, MethodRun, plans_name
 from spd_bench.models.builtin_weights import RANDOM, weights_name
 from spd_bench.storage import sha256_of_file
+from spd_bench.training.checkpoints import begun_checkpoint
 from spd_bench.training.records import RECORD_NAME, RunRecord, environment, read_record
-from spd_bench.training.run import TrainingRun, recorded_method_settings, train
+from spd_bench.training.run import TrainingRun, check_same_run, recorded_method_settings, train
 from spd_bench.training.settings import Budget
 
 
@@ -62,20 +64,43 @@ def expected_settings(run: MethodRun, budget: Budget) -> dict[str, Any]:
 
 
 def ensure_fitted(run: MethodRun, budget: Budget) -> RunRecord:
-    """The record of the run, trained now unless an equal run is complete; so with the runs that it stands on."""
+    """The record of the run, trained now unless an equal run is complete; so with the runs that it stands on.
+
+    An equal run that was stopped goes on after its last whole epoch. Where another process trains it, it is waited for.
+    """
     for other in run.required:
         ensure_fitted(other, budget)
-    record = read_record(run.folder)
-    if record is not None and record.settings == expected_settings(run, budget) and record.hashes == hashes(run):
-        return record
-    return fit(run, budget)
+    with locked(run.folder):
+        record = read_record(run.folder)
+        if record is not None and record.settings == expected_settings(run, budget) and record.hashes == hashes(run):
+            return record
+        return fit(run, budget, resume=_is_begun(run, budget))
+
+
+def _is_begun(run: MethodRun, budget: Budget) -> bool:
+    """Whether there is an unfinished run of the same settings, plan and prompts, and whole epochs of it."""
+    if run.method.trainer is None or (run.folder / RECORD_NAME).is_file():
+        return False
+    try:
+        begun = begun_checkpoint(run.folder)
+        if begun is not None:
+            check_same_run(training_run(run, budget), begun)
+    except InputError:
+        return False
+    return begun is not None
 
 
 def fit(run: MethodRun, budget: Budget, *, resume: bool = False) -> RunRecord:
     """Train the row on one fold (rows without training are only recorded) and return its record.
 
-    The runs that it stands on must be there, see :func:`ensure_fitted`.
+    The runs that it stands on must be there, see :func:`ensure_fitted`. Where another process trains it, it is waited
+    for.
     """
+    with locked(run.folder):
+        return _fit(run, budget, resume=resume)
+
+
+def _fit(run: MethodRun, budget: Budget, *, resume: bool) -> RunRecord:
     method = run.method
     if method.trainer is not None:
         return train(training_run(run, budget), folder=run.folder, device=run.device, resume=resume)

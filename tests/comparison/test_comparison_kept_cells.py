@@ -58,9 +58,9 @@ def test_only_what_is_missing_is_run(
     ran: list[tuple[str, int]] = []
     fit = fitting.fit
 
-    def recorded(run: MethodRun, budget: Budget) -> Any:
+    def recorded(run: MethodRun, budget: Budget, **options: Any) -> Any:
         ran.append((run.method.name, run.fold))
-        return fit(run, budget)
+        return fit(run, budget, **options)
 
     monkeypatch.setattr(fitting, "fit", recorded)
     compare(cells_of(planned, ("unet",), (0,)), grid)

@@ -23,9 +23,9 @@ def test_a_row_that_stands_on_another_has_it_trained_first_and_follows_it(
     ran: list[str] = []
     fit = fitting.fit
 
-    def recorded(run: MethodRun, budget: Budget) -> Any:
+    def recorded(run: MethodRun, budget: Budget, **options: Any) -> Any:
         ran.append(run.method.name)
-        return fit(run, budget)
+        return fit(run, budget, **options)
 
     monkeypatch.setattr(fitting, "fit", recorded)
     follower = replace(METHODS["empty"], name="follower", requires=lambda _: (METHODS["unet"],))
