@@ -97,7 +97,7 @@ def test_other_prompts_run_the_rows_again_that_use_them(
     compare(cells_of(planned, ("empty", "unet", "spd")), grid)
     other = replace(planned, prompts_sha256="0" * 64)
     ran: list[str] = []
-    monkeypatch.setattr(fitting, "fit", lambda run, budget: ran.append(run.method.name))
+    monkeypatch.setattr(fitting, "fit", lambda run, budget, **options: ran.append(run.method.name))
     compare(cells_of(other, ("empty", "unet", "spd")), grid)
     assert ran == ["spd"]
 
