@@ -4,8 +4,8 @@
     python -m benchmarks.pretraining_report --weights RUN/sam_small.safetensors
 
 Scenes of three seeds of their own, of the trained families and of families that were held out, at 1, 3 and 8 clean
-points and a box, by the size of the target, with 95 % intervals from a bootstrap over scenes; the same network
-untrained beside it. OUTPUT gets held_out.json and held_out.csv.
+points and a box, by the size and the family of the target, with 95 % intervals from a bootstrap over scenes; the same
+network untrained beside it. OUTPUT gets held_out.json and held_out.csv.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         [_scores(network, scenes=arguments.scenes).assign(weights=name) for name, network in networks.items()]
     )
     table = pd.concat([_table(scores, "all"), _table(scores[scores["area"] >= _AREAS[1]], f"at least {_AREAS[1]}")])
-    by_area = _table(scores, "band")
+    by_area = _table(scores, pd.cut(scores["area"], _AREAS, right=False).astype(str))
+    by_family = _table(scores, scores["family"])
     arguments.output.mkdir(parents=True, exist_ok=True)
     with atomic_path(arguments.output / "held_out.csv") as part:
-        pd.concat([table, by_area]).to_csv(part, index=False)
+        pd.concat([table, by_area, by_family]).to_csv(part, index=False)
     write_json(
         arguments.output / "held_out.json",
         {"weights_sha256": weights_sha256(arguments.weights), "seeds": list(_SEEDS), "scenes_a_seed": arguments.scenes},
@@ -73,17 +74,17 @@ def _scores(sam: Sam, *, scenes: int) -> pd.DataFrame:
                 "seed": seed,
                 "scene": range(len(chosen)),
                 "area": [int(scene.masks[0].sum()) for scene in chosen],
+                "family": [scene.family for scene in chosen],
             }
             rows += [pd.DataFrame({**facts, "prompt": prompt, "iou": ious}) for prompt, ious in found.items()]
     return pd.concat(rows, ignore_index=True)
 
 
-def _table(scores: pd.DataFrame, targets: str) -> pd.DataFrame:
-    """Mean IoU with its interval, and the means of the seeds; ``targets`` "band": by the target's area in pixels."""
-    band = pd.cut(scores["area"], _AREAS, right=False).astype(str) if targets == "band" else targets
+def _table(scores: pd.DataFrame, targets: str | pd.Series[str]) -> pd.DataFrame:
+    """Mean IoU with its interval, and the means of the seeds, of each kind of targets: one for all, or one for each."""
     rows = []
-    keys = ["weights", "group", "prompt", "target_pixels"]
-    for key, part in scores.assign(target_pixels=band).groupby(keys, sort=False):
+    keys = ["weights", "group", "prompt", "targets"]
+    for key, part in scores.assign(targets=targets).groupby(keys, sort=False):
         low, high = bootstrap_intervals(part[["iou"]].to_numpy(), np.ones((len(part), 1), int), DEFAULT_SETTINGS)[0]
         seeds = part.groupby("seed")["iou"].mean()
         rows.append(
