@@ -50,14 +50,16 @@ class DistilledPrompts:
 
     def quality_notes(self) -> dict[str, dict[str, float | None]]:
         """Both qualities as plain JSON values."""
-        return {
-            name: {
-                "purity": quality.purity,
-                "coverage": quality.coverage,
-                "empty_slices_with_point": quality.prompted_empty_share,
-            }
-            for name, quality in (("raw", self.raw), ("distilled", self.distilled))
-        }
+        return {"raw": shares_of(self.raw), "distilled": shares_of(self.distilled)}
+
+
+def shares_of(quality: PromptQuality) -> dict[str, float | None]:
+    """A quality as plain JSON values."""
+    return {
+        "purity": quality.purity,
+        "coverage": quality.coverage,
+        "empty_slices_with_point": quality.prompted_empty_share,
+    }
 
 
 def distill_cases(

@@ -31,8 +31,8 @@ class SPDSettings:
         saliency_bias: start value of the saliency head's last bias.
         saliency_position: whether the saliency head is told where in the slice it looks; None: only with a backbone
             whose embeddings have no absolute positions. Anatomy has its place, and look-alikes have another.
-        threshold: tau; a point survives where the saliency is above it. None: chosen on the validation cases
-            when Stage II begins.
+        threshold: tau; a point survives where the saliency is above it. None: chosen on the validation cases, by
+            the points' purity and coverage when Stage II begins, and for prediction by its Dice when it ends.
         context: n of CPD, the neighbouring slices on each side; None takes the plan's, 0 is local validation only.
         empty_prompt: a slice without a surviving point is left empty (``skip``) or decoded without a point.
         psc_weight: weight of the pairwise slice consistency.

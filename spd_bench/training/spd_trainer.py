@@ -24,13 +24,14 @@ from spd_bench.models.inference import saliency_volume
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
 from spd_bench.storage import sha256_of_json
-from spd_bench.training.distilling import SalientCase, distill_cases
+from spd_bench.training.distilling import CANDIDATE_THRESHOLDS, SalientCase, distill_cases, shares_of
 from spd_bench.training.embedding_cache import EmbeddingCache, weights_digest
 from spd_bench.training.embedding_stage import SlicesToEmbed, embed_slices
 from spd_bench.training.embedding_windows import EmbeddedWindowDataset
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.prompted import prompted_logits
 from spd_bench.training.spd_settings import SPDSettings
+from spd_bench.training.threshold_choice import Volume, choose_threshold
 from spd_bench.training.windows import BatchStream, Neighbours, Points, WindowBatch
 
 _STAGES = 2
@@ -202,7 +203,9 @@ class SPDTrainer(PromptTrainer):
         super().on_train_start()
 
     def on_train_end(self) -> None:
-        """Save the network; its embeddings have served."""
+        """Choose the threshold for prediction where none is given and save the network; its embeddings have served."""
+        if self.spd.threshold is None:
+            self._choose_threshold()
         super().on_train_end()
         shutil.rmtree(self.embedding_folder, ignore_errors=True)
 
@@ -216,23 +219,60 @@ class SPDTrainer(PromptTrainer):
         self.network.train_stage_two()
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
 
+    @property
+    def _context(self) -> int:
+        return self.spd.context_of(self.configuration_manager.configuration["spd"]["context"])
+
+    def _load_volume(self, case: str) -> Volume:
+        """A training or validation case, whole, with its noisy points."""
+        cases = nnUNetDatasetBlosc2(self.preprocessed_dataset_folder, [case])
+        data, labels, _, _ = cases.load_case(case)
+        channels = self.configuration_manager.configuration["spd"]["channels"]
+        return Volume(
+            slices=np.asarray(data[:])[channels].transpose(1, 0, 2, 3),
+            points=self.slice_indices[case].points,
+            masks=np.asarray(labels[0]),
+        )
+
+    def _choose_threshold(self) -> None:
+        """Take the threshold with which the decoder, as it is now, segments the validation cases best."""
+        trained_with = self.notes["threshold"]["tau"]
+        choice = choose_threshold(
+            self.network,
+            self._load_volume,
+            cases=tqdm(sorted(self.validation_cases), "choosing tau, validation", unit="case", leave=False),
+            # What it was trained with comes first: it stays where no other is better.
+            candidates=(trained_with, *CANDIDATE_THRESHOLDS),
+            context=self._context,
+            empty_prompt=self.spd.empty_prompt,
+            device=self.device,
+        )
+        self.network.threshold.fill_(choice.threshold)
+        self.notes["threshold"] |= {
+            "tau": choice.threshold,
+            "validation_dice": choice.dice,
+            "trained_with": trained_with,
+        }
+        quality = self.notes["prompt_quality"]
+        self.notes["prompt_quality"] = {
+            "raw": quality["raw"],
+            "training": quality["distilled"],
+            "distilled": shares_of(choice.quality),
+        }
+        self.print_to_log_file(f"threshold of prediction: {self.notes['threshold']}")
+
     def _distill(self) -> None:
         """Distil the points of all cases once; note how good they are on validation cases and keep the threshold."""
-        folder = Path(self.preprocessed_dataset_folder)
-        channels = self.configuration_manager.configuration["spd"]["channels"]
-        context = self.spd.context_of(self.configuration_manager.configuration["spd"]["context"])
-        cases = nnUNetDatasetBlosc2(str(folder), sorted(self.slice_indices))
+        context = self._context
 
         def load(case: str) -> SalientCase:
-            data, labels, _, _ = cases.load_case(case)
-            slices = np.asarray(data[:])[channels].transpose(1, 0, 2, 3)
-            points = self.slice_indices[case].points
+            volume = self._load_volume(case)
             # Elsewhere no point could become a prompt, whatever the saliency is.
-            asked = slices_with_candidates(points, context=context)
-            saliency = np.zeros((len(slices), *slices.shape[2:]), np.float32)
+            asked = slices_with_candidates(volume.points, context=context)
+            saliency = np.zeros((len(volume.slices), *volume.slices.shape[2:]), np.float32)
             if asked.any():
-                saliency[asked] = saliency_volume(self.network, slices[asked], device=self.device)
-            return SalientCase(saliency=saliency, points=points, masks=np.asarray(labels[0]))
+                saliency[asked] = saliency_volume(self.network, volume.slices[asked], device=self.device)
+            return SalientCase(saliency=saliency, points=volume.points, masks=volume.masks)
 
         found = distill_cases(
             load,

@@ -392,6 +392,9 @@ def test_from_scratch_the_threshold_is_chosen_and_prediction_uses_it(
     record = train(run, folder=run_folder(run), device=CPU)
     tau = record.notes["threshold"]["tau"]
     assert record.notes["threshold"]["chosen"]
+    assert 0 <= record.notes["threshold"]["trained_with"] < 0.1
+    assert 0 <= record.notes["threshold"]["validation_dice"] <= 1
+    assert record.notes["prompt_quality"].keys() == {"raw", "training", "distilled"}
     assert 0 <= tau < 0.1
     network, _ = load_network(SPDTrainer, run_folder(run), plan=planned, device=CPU)
     assert float(network.threshold) == pytest.approx(tau)
