@@ -15,6 +15,8 @@ from typing import Any
 from spd_bench.errors import InputError
 
 _PART = ".part-"
+_MOST_JSON_BYTES = 2**28
+"""A hundred thousand points in 3D Slicer's format take a quarter of this."""
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
@@ -130,9 +132,12 @@ def read_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        InputError: the file is missing, unreadable or not JSON.
+        InputError: the file is missing, unreadable, not JSON, or of 256 MB and more.
     """
     try:
+        size = path.stat().st_size
+        if size >= _MOST_JSON_BYTES:
+            raise InputError(f"{size} bytes of JSON are too many", file=path, remedy="replace the file")
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError("file not found", file=path, remedy="check the path") from error

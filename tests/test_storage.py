@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,14 @@ def test_an_unreadable_json_file_is_named(tmp_path: Path, content: bytes) -> Non
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(InputError, match=r"not readable as JSON .*a\.json"):
         read_json(tmp_path / "a.json")
+
+
+def test_json_of_absurd_size_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.touch()
+    os.truncate(path, 2**40)  # a hole, which takes no room on the disk
+    with pytest.raises(InputError, match=r"1099511627776 bytes of JSON are too many, in .*a\.json"):
+        read_json(path)
 
 
 def test_a_missing_json_file_and_a_folder_are_named(tmp_path: Path) -> None:

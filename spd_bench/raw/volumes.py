@@ -5,6 +5,7 @@ A label, a mask or a single channel; :mod:`spd_bench.raw.channels` reads the cha
 
 from __future__ import annotations
 
+import math
 import re
 import struct
 import zlib
@@ -23,6 +24,8 @@ from spd_bench.raw.images.header import ImageHeader
 from spd_bench.storage import atomic_path
 
 _CHANNEL_NUMBER = len("_0000")
+_MOST_VOXELS = 2**31
+"""More than any scanner gives (512 x 512 x 8192): a file of a few bytes can claim any size."""
 
 
 def read_volume(path: Path) -> tuple[NDArray[Any], VolumeGeometry]:
@@ -72,8 +75,15 @@ def read_header(path: Path, spacing_file: Path) -> ImageHeader:
 
 
 def read_image(path: Path, spacing_file: Path) -> tuple[ImageHeader, NDArray[Any]]:
-    """Header and voxels (C, z, y, x) of a file; InputError where it is missing or unreadable."""
+    """Header and voxels (C, z, y, x) of a file; InputError where it is missing, unreadable or claims to be enormous."""
     header = read_header(path, spacing_file)
+    voxels = header.channels * math.prod(header.geometry.shape)
+    if voxels > _MOST_VOXELS:
+        raise InputError(
+            f"its header claims {voxels} voxels, more than {_MOST_VOXELS}",
+            file=path,
+            remedy="replace the file, or cut the volume into parts",
+        )
     with _told_in_one_line(path):
         return header, format_of(path).read_voxels(path, header)
 

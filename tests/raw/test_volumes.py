@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
@@ -151,3 +152,16 @@ def test_a_series_and_colours_are_not_a_volume(tmp_path: Path) -> None:
             read_volume(path)
     with pytest.raises(InputError, match="expected one 3D volume"):
         read_geometry(colours)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+def test_a_small_file_that_claims_to_be_enormous_is_refused_unread(tmp_path: Path, ending: str) -> None:
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.uint8)
+    header.set_data_shape((30_000, 30_000, 3_000))
+    header["vox_offset"], header["magic"] = 352, b"n+1"
+    path = tmp_path / f"bomb{ending}"
+    with (gzip.open if ending == ".nii.gz" else open)(path, "wb") as file:
+        file.write(header.binaryblock + bytes(4) + bytes(10**6))
+    with pytest.raises(InputError, match=rf"claims 2700000000000 voxels, more than 2147483648, in .*bomb{ending}"):
+        read_volume(path)
