@@ -46,7 +46,8 @@ class TrainingCommand:
             [*call, "--continue"] if self.is_begun else call,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
         )

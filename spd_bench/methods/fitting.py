@@ -96,6 +96,9 @@ def fit(run: MethodRun, budget: Budget, *, resume: bool = False) -> RunRecord:
     The runs that it stands on must be there, see :func:`ensure_fitted`. Where another process trains it, it is waited
     for.
     """
+    # What does not fit is refused before anything is written.
+    run.plan.split(run.fold)
+    expected_settings(run, budget)
     with locked(run.folder):
         return _fit(run, budget, resume=resume)
 
@@ -104,7 +107,6 @@ def _fit(run: MethodRun, budget: Budget, *, resume: bool) -> RunRecord:
     method = run.method
     if method.trainer is not None:
         return train(training_run(run, budget), folder=run.folder, device=run.device, resume=resume)
-    run.plan.split(run.fold)
     settings = expected_settings(run, budget)
     record = RunRecord(
         method=method.name,

@@ -67,7 +67,7 @@ def test_two_processes_on_one_grid_train_each_cell_once(
     call = [sys.executable, "-m", "spd_bench.cli.compare_baselines", "-d", "901", "-m", "unet", "empty", *short]
     processes = [
         subprocess.Popen(
-            [*call, "-o", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*call, "-o", str(tmp_path / "out")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8"
         )
         for _ in range(2)
     ]

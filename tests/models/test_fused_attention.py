@@ -72,7 +72,8 @@ def _assert_same(theirs: nn.Module, ours: nn.Module, inputs: Tensor, *, atol: fl
             assert found[1][name] is None
             continue
         scale = float(gradient.abs().max()) or 1.0
-        torch.testing.assert_close(found[1][name] / scale, gradient / scale, rtol=0, atol=1e-5, msg=name)
+        # Sums over all tokens in single precision: CPUs with other kernels differ in the fifth digit.
+        torch.testing.assert_close(found[1][name] / scale, gradient / scale, rtol=0, atol=5e-5, msg=name)
 
 
 @pytest.fixture(params=["all queries", "real queries only"])
