@@ -25,7 +25,7 @@ CASES = 60
 SIZE = 96
 SLICES = 32
 EPOCHS = 8
-ITERATIONS = 40
+ITERATIONS = 36
 BATCH_SIZE = 8
 UNET_FEATURES = 16
 # nnU-Net sizes its batch by the memory it plans for; small batches leave it enough steps within the budget.
