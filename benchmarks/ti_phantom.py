@@ -4,8 +4,9 @@
 
 All rows that need no download, at one budget; then the trained networks on points of other severities, and SPD at
 other thresholds. WORK keeps data and runs: a second call does only what is missing. OUTPUT gets volumes.csv (a row a
-test volume and run), claims.csv (paired differences with 95 % intervals from a bootstrap over patients, seeds
-averaged), prompts.csv (the prompts' quality on validation cases) and the tables of the first seed.
+test volume and run), rows.csv (means of the rows) and claims.csv (paired differences), both with 95 % intervals from
+a bootstrap over patients and seeds averaged first, prompts.csv (the prompts' quality on validation cases), the tables
+of the first seed and figures/.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from benchmarks.ti_phantom_claims import check_claims
+from benchmarks.ti_phantom_claims import check_claims, row_means
 from benchmarks.ti_phantom_prompts import scores_at_severities, scores_at_thresholds
 from benchmarks.ti_phantom_runs import TiPhantomRuns, add_arguments
 from spd_bench.comparison import Comparison, compare
@@ -61,10 +62,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                     _keep_tables(grid.output, arguments.output)
     frame = pd.concat(volumes, ignore_index=True)
     claims = check_claims(frame, patients=runs.plan.patients)
-    for name, table in (("volumes", frame), ("claims", claims), ("prompts", pd.concat(prompts))):
+    means = row_means(frame, patients=runs.plan.patients)
+    for name, table in (("volumes", frame), ("rows", means), ("claims", claims), ("prompts", pd.concat(prompts))):
         with atomic_path(arguments.output / f"{name}.csv") as part:
             table.to_csv(part, index=False, float_format="%.6g")
     save_figure(_robustness(frame, runs.plan.patients), arguments.output / "figures", "robustness")
+    print(means.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print(claims.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
     print(f"written: {arguments.output}")
 

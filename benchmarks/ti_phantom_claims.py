@@ -37,6 +37,14 @@ class _Runs:
 
 _PAIRS = (
     ("SPD above SAM-Tuning", _Runs(method="spd"), _Runs(method="sam_tuning")),
+    *(
+        (
+            f"SPD above SAM-Tuning at severity {severity:.0f}",
+            _Runs(method="spd", severity=severity),
+            _Runs(method="sam_tuning", severity=severity),
+        )
+        for severity in (2.0, 3.0)
+    ),
     ("SAM-Tuning above U-Net", _Runs(method="sam_tuning"), _Runs(method="unet")),
     ("SAM-Tuning above nnU-Net", _Runs(method="sam_tuning"), _Runs(method="nnunet")),
     ("consensus above raw points, frozen decoder", _Runs(method="sam_consensus"), _Runs(method="sam")),
@@ -72,6 +80,35 @@ def check_claims(frame: pd.DataFrame, *, patients: Mapping[str, str]) -> pd.Data
                 )
             )
         rows.append(_indifference(frame, metric))
+    return pd.DataFrame(rows)
+
+
+def row_means(frame: pd.DataFrame, *, patients: Mapping[str, str]) -> pd.DataFrame:
+    """The mean of every row in the ordinary comparison with its 95 % interval over patients, seeds averaged first.
+
+    Args:
+        frame: as for :func:`check_claims`.
+        patients: patient of each case.
+
+    Returns:
+        A row a method, metric and start of the SAM family's rows: ``mean``, ``ci_low``, ``ci_high``, ``lowest_seed``,
+        ``highest_seed``.
+    """
+    ordinary = frame[frame["severity"].isna() & frame["tau"].isna()]
+    rows = []
+    for (weights, method), runs in ordinary.groupby(["weights", "method"], sort=False):
+        for metric in _METRICS:
+            cases = runs.groupby("case")[metric].mean().dropna()
+            low, high = patient_interval(cases, cases.index.to_series().map(dict(patients)))
+            seeds = runs.groupby("seed")[metric].mean()
+            facts = {
+                "lowest_seed": seeds.min(),
+                "highest_seed": seeds.max(),
+                "seeds": len(seeds),
+                "volumes": len(cases),
+            }
+            found = {"mean": cases.mean(), "ci_low": low, "ci_high": high}
+            rows.append({"method": method, "sam_rows_from": weights, "metric": metric, **found, **facts})
     return pd.DataFrame(rows)
 
 

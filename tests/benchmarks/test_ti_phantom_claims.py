@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.ti_phantom_claims import check_claims
+from benchmarks.ti_phantom_claims import check_claims, row_means
 from benchmarks.ti_phantom_prompts import SEVERITIES, THRESHOLDS
 
 CASES = [f"TI_{number:03d}" for number in range(8)]
@@ -65,3 +65,17 @@ def test_runs_of_the_ordinary_comparison_are_not_mixed_with_those_of_other_point
     for claim in ("SPD above SAM-Tuning", "SPD: builtin above scratch"):
         rows = [check_claims(each, patients=PATIENTS).set_index("claim").loc[claim] for each in (whole, moved)]
         pd.testing.assert_frame_equal(*rows)
+
+
+def test_rows_are_averaged_over_seeds_of_the_ordinary_comparison_alone() -> None:
+    scores = frame(LEVEL, cost=COST, tau_slope=0.5)
+    scores.loc[scores["seed"] == 1, "volumetric_dice"] += 0.02
+    means = row_means(scores, patients=PATIENTS).set_index(["method", "sam_rows_from", "metric"])
+    ordinary = scores[scores["severity"].isna() & scores["tau"].isna()]
+    for (method, start, metric), row in means.iterrows():
+        values = ordinary[(ordinary["method"] == method) & (ordinary["weights"] == start)][metric]
+        assert row["mean"] == pytest.approx(values.mean())
+        assert row["ci_low"] < row["mean"] < row["ci_high"]
+    spd = means.loc[("spd", "builtin", "volumetric_dice")]
+    assert spd["highest_seed"] - spd["lowest_seed"] == pytest.approx(0.02)
+    assert (spd["seeds"], spd["volumes"]) == (2, len(CASES))
