@@ -1,4 +1,4 @@
-# `make demo`, `make test` and `make benchmarks` install what they need into .venv once and are quick after that.
+# `make demo`, `make test`, `make benchmarks` and `make endurance` install what they need into .venv once and are quick after that.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every claim that is measured in minutes on a laptop; `python -m benchmarks.NAME --help` shows larger sizes.
 BENCHMARKS := distillation encoder inference metrics stage_one stage_two preprocessing scale
 
-.PHONY: install demo test benchmarks quality clean
+.PHONY: install demo test benchmarks endurance quality clean
 
 install: $(STAMP)
 
@@ -27,10 +27,13 @@ test: $(STAMP)
 benchmarks: $(STAMP)
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
+endurance: $(STAMP)
+	$(BIN)/python -m benchmarks.kills --work endurance
+
 quality: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf build spd_data .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf build spd_data endurance .pytest_cache .mypy_cache .ruff_cache *.egg-info
