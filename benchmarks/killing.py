@@ -138,7 +138,7 @@ class Killer:
             begun = command.saved_at
             _wait(process, lambda: command.saved_at != begun)  # noqa: B023 - waited for before the loop goes on
         if writing:
-            _wait(process, lambda: bool(list(command.folder.glob(".part-*checkpoint*"))))
+            _wait(process, lambda: self._is_writing(process))
         else:
             deadline = time.monotonic() + self._random.uniform(0, self._epoch_seconds)
             _wait(process, lambda: time.monotonic() > deadline)
@@ -147,10 +147,14 @@ class Killer:
             return None
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        half = any(command.folder.glob(".part-*checkpoint*"))
+        half = self._is_writing(process)
         path = begun_checkpoint(command.folder)
         epochs = 0 if path is None else read_checkpoint(path, torch.device("cpu"))["current_epoch"]
         return Moment(epochs=epochs, writing=half)
+
+    def _is_writing(self, process: subprocess.Popen[str]) -> bool:
+        """Whether a checkpoint is half-written, or was when the process was killed."""
+        return any(self._command.folder.glob(f".part-{process.pid}-checkpoint*"))
 
 
 def _wait(process: subprocess.Popen[str], until: Callable[[], bool]) -> None:

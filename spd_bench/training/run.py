@@ -19,6 +19,7 @@ from torch import nn
 
 from spd_bench.errors import InputError
 from spd_bench.planning.plan import Plan
+from spd_bench.storage import remove_leftovers
 from spd_bench.training.batch_size import choose_batch_size
 from spd_bench.training.checkpoints import FINAL, LATEST, PREVIOUS, begun_checkpoint, read_checkpoint
 from spd_bench.training.prompt_trainer import PromptTrainer
@@ -87,6 +88,7 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         torch.cuda.reset_peak_memory_stats(device)
     if begun is not None:
         check_same_run(run, begun)
+    remove_leftovers(folder)
     started = time.monotonic()
     fitted, batch = _fitted_to_memory(run, device=device, begun=begun)
     with single_process_loading(device), flushed_denormals(), contextlib.redirect_stdout(io.StringIO()):

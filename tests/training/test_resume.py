@@ -215,3 +215,10 @@ def test_a_run_killed_between_the_two_renames_goes_on_from_the_older_checkpoint(
     (folder / LATEST).replace(folder / PREVIOUS)
     train(run, folder=folder, device=CPU, resume=True)
     assert (folder / FINAL).is_file()
+
+
+def test_what_a_killed_process_left_half_written_is_removed(interrupted: tuple[TrainingRun, Path]) -> None:
+    run, folder = interrupted
+    (folder / f".part-{2**22 + 1}-{LATEST}").touch()  # no process has such a number
+    train(run, folder=folder, device=CPU, resume=True)
+    assert not list(folder.glob(".part-*"))
