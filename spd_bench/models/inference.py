@@ -69,11 +69,7 @@ def encode_slices(
     ``only`` (Z) leaves the others out.
     """
     network.eval()
-    if only is None:
-        for start in range(0, len(slices), batch_size):
-            yield _encode(network, slices[start : start + batch_size], device)
-        return
-    chosen = np.flatnonzero(only)
+    chosen = np.arange(len(slices)) if only is None else np.flatnonzero(only)
     for start in range(0, len(chosen), batch_size):
         yield _encode(network, slices[chosen[start : start + batch_size]], device)
 
