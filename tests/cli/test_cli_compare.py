@@ -89,6 +89,11 @@ def test_a_failing_cell_ends_with_status_one_and_its_reason(tmp_path: Path, caps
         (["--epochs", "1"], "two stages, 1 epoch is too few"),
         (["--epochs", "-1"], "epochs must be at least 1"),
         (["--backbone", "vit_x"], "unknown backbone 'vit_x'"),
+        (["--viewer", "niivue"], "needs NiiVue's bundle, and none is given: run `npm pack @niivue/niivue`"),
+        (["--viewer", "niivue", "--niivue-bundle", "missing.js"], "NiiVue's bundle is not there, in missing.js: run"),
+        (["--viewer", "niivue", "--niivue-bundle", __file__], "package/dist/niivue.umd.js"),
+        (["--niivue-bundle", "niivue.umd.js"], "add --viewer niivue"),
+        (["--viewer", "slicer"], "unknown viewer 'slicer': choose canvas or niivue"),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_run(

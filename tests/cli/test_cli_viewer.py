@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from nnunetv2.training.logging.nnunet_logger import LocalLogger
 
-import spd_bench.methods.fitting
 from spd_bench.cli.compare_baselines import main
 from spd_bench.planning.plan import Plan
 
@@ -59,35 +58,6 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for word in ("--viewer", "--niivue-bundle", "SPD_NIIVUE", "npm pack @niivue/niivue"):
         assert word in " ".join(text.split())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["--viewer", "niivue"], "needs NiiVue's bundle, and none is given: run `npm pack @niivue/niivue`"),
-        (["--viewer", "niivue", "--niivue-bundle", "missing.js"], "NiiVue's bundle is not there, in missing.js: run"),
-        (["--viewer", "niivue", "--niivue-bundle", __file__], "package/dist/niivue.umd.js"),
-        (["--niivue-bundle", "niivue.umd.js"], "add --viewer niivue"),
-        (["--viewer", "slicer"], "unknown viewer 'slicer': choose canvas or niivue"),
-    ],
-)
-def test_a_mistake_is_one_line_before_anything_is_run(
-    tmp_path: Path,
-    results: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: list[str],
-    words: str,
-) -> None:
-    monkeypatch.setattr(spd_bench.methods.fitting, "fit", lambda *given, **named: pytest.fail("something was trained"))
-    output = tmp_path / "out"
-    assert main(["-d", "901", "-m", "unet", "-o", str(output), "--device", "cpu", *arguments]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("error: ")
-    assert words in lines[0]
-    assert not output.exists()
-    assert not list(results.rglob("*.*"))
 
 
 @pytest.mark.parametrize("arguments", [["--viewer", "canvas"], ["--niivue-bundle", "niivue.umd.js"]])
