@@ -104,6 +104,7 @@ def test_a_mistake_is_one_line_before_anything_is_run(
     arguments: list[str],
     words: str,
 ) -> None:
+    monkeypatch.delenv("SPD_NIIVUE", raising=False)
     monkeypatch.setattr(spd_bench.methods.fitting, "fit", lambda *given, **named: pytest.fail("something was trained"))
     output = tmp_path / "out"
     assert main(["-d", "901", "-o", str(output), *SHORT, *arguments]) == 2
