@@ -32,9 +32,14 @@ DEPENDENCIES = [
     "filelock>=3.13",  # locks that the system releases with their process; kept by tox-dev, torch needs it too
 ]
 
+# Jobs of a grid on a cluster: Meta's submitit writes, submits and watches Slurm's job files, and runs them locally too.
+SLURM = ["submitit>=1.5,<2"]
+# Google's atheris guides fuzzing by coverage; it has wheels for Linux alone.
+FUZZ = ['atheris>=3; sys_platform == "linux" and python_version < "3.14"']
 # medpy and hypothesis are independent references and input makers, selenium opens the report in a browser: tests only.
 TEST = ["pytest>=8", "hypothesis>=6", "medpy>=0.5", "selenium>=4.20"]
-QUALITY = ["ruff>=0.12", "mypy>=1.15", "pandas-stubs", "scipy-stubs", "types-tqdm"]
+# bandit (PyCQA) reads our code for what is unsafe, pip-audit (PyPA) asks which of the pinned versions are known to be.
+QUALITY = ["ruff>=0.12", "mypy>=1.15", "pandas-stubs", "scipy-stubs", "types-tqdm", "bandit>=1.8", "pip-audit>=2.9"]
 
 setup(
     name="spd_bench",
@@ -47,7 +52,13 @@ setup(
     packages=find_packages(include=["spd_bench*", "dataset_conversion*", "benchmarks*"]),
     package_data={"spd_bench": ["py.typed", "models/sam_small.safetensors", "report/templates/*"]},
     install_requires=DEPENDENCIES,
-    extras_require={"test": TEST, "quality": QUALITY, "dev": TEST + QUALITY},
+    extras_require={
+        "slurm": SLURM,
+        "fuzz": FUZZ,
+        "test": TEST,
+        "quality": QUALITY,
+        "dev": TEST + QUALITY + SLURM + FUZZ,
+    },
     entry_points={
         "console_scripts": [
             "spd_make_phantoms=spd_bench.cli.make_phantoms:main",
