@@ -6,7 +6,7 @@ All rows that need no download, at one budget; then the trained networks on poin
 other thresholds. WORK keeps data and runs: a second call does only what is missing. OUTPUT gets volumes.csv (a row a
 test volume and run), rows.csv (means of the rows) and claims.csv (paired differences), both with 95 % intervals from
 a bootstrap over patients and seeds averaged first, prompts.csv (the prompts' quality on validation cases), the tables
-of the first seed and figures/.
+and the report of the first seed, and figures/.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from spd_bench.evaluation.frames import read_frame
 from spd_bench.evaluation.volume_dice import with_foreground_dice
 from spd_bench.methods.registry import METHODS
 from spd_bench.models.builtin_weights import BUILTIN, RANDOM
+from spd_bench.report import ReportSettings
 from spd_bench.storage import atomic_path
 
 _ROWS = ("empty", "sam", "sam_tuning", "medsam", "msa", "sam_refiner", "unet", "nnunet", "spd", "sam_consensus")
 _FROM_SCRATCH = ("sam_tuning", "spd")
+# Small enough to be kept beside the tables.
+_REPORT = ReportSettings(cases=6, megabytes=2.0)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -48,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in range(arguments.seeds):
         for start, rows in ((BUILTIN, _ROWS), (RANDOM, _FROM_SCRATCH)):
             grid = runs.grid(seed=seed, start=start)
-            comparison = compare(list(runs.cells(rows)), grid)
+            comparison = compare(list(runs.cells(rows)), grid, report=_REPORT)
             if comparison.failures:
                 sys.exit(f"failed, see {grid.output / 'cells'}: {comparison.failures}")
             found, slices = (read_frame(grid.output / name) for name in ("volumes.csv", "slices.csv"))
@@ -59,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 others = [*severities, *scores_at_thresholds(runs.plan, grid)]
                 volumes.append(pd.concat(others).assign(seed=seed, weights=start))
                 if seed == 0:
-                    _keep_tables(grid.output, arguments.output)
+                    _keep(grid.output, arguments.output)
     frame = pd.concat(volumes, ignore_index=True)
     claims = check_claims(frame, patients=runs.plan.patients)
     means = row_means(frame, patients=runs.plan.patients)
@@ -87,11 +90,12 @@ def _prompt_quality(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _keep_tables(comparison: Path, output: Path) -> None:
-    for pattern in ("table_*", "summary.csv", "significance.csv"):
+def _keep(comparison: Path, output: Path) -> None:
+    for pattern in ("table_*", "summary.csv", "significance.csv", "report.html"):
         for file in comparison.glob(pattern):
             shutil.copy(file, output)
-    shutil.copytree(comparison / "runs", output / "runs", dirs_exist_ok=True)
+    for folder in ("runs", "figures"):
+        shutil.copytree(comparison / folder, output / folder, dirs_exist_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -114,7 +114,10 @@ def to_csv(table: PrintedTable) -> str:
 
 
 def to_markdown(table: PrintedTable) -> str:
-    """GitHub's Markdown, the best in bold, the statement as a nested list."""
+    """GitHub's Markdown with half the width of our numbers' confidence intervals; the statement as a nested list.
+
+    The best are in bold, marks of significance stand behind numbers.
+    """
     labels = len(table.rows[0].labels) if table.rows else 2
     rule = ["---"] * labels + ["---:"] * (len(table.header) - labels)
     body = [[*row.labels, *map(_markdown_cell, row.cells), row.lead] for row in table.rows]
@@ -122,7 +125,7 @@ def to_markdown(table: PrintedTable) -> str:
         "| " + " | ".join(text.replace("|", r"\|") for text in line) + " |" for line in [table.header, rule, *body]
     ]
     stated = [f"{'  ' * line.level}- {line.text}" for line in table.statement]
-    return "\n".join([f"**{table.title}**", "", *lines, "", *stated, ""])
+    return "\n".join([f"**{_caption(table)}**", "", *lines, "", *stated, ""])
 
 
 def to_latex(table: PrintedTable) -> str:
@@ -162,12 +165,18 @@ def to_latex(table: PrintedTable) -> str:
 
 
 def _markdown_cell(cell: Cell) -> str:
-    return (f"**{cell.text}**" if cell.best else cell.text) + cell.mark.replace("*", r"\*")
+    number = (f"**{cell.text}**" if cell.best else cell.text) + cell.mark.replace("*", r"\*")
+    return number + (f" ± {cell.spread}" if cell.spread else "")
+
+
+def spread_note(table: PrintedTable) -> str:
+    """What ± means in the table; empty where it is not used."""
+    return _SPREAD if any(cell.spread for row in table.rows for cell in row.cells) else ""
 
 
 def _caption(table: PrintedTable) -> str:
-    spread = any(cell.spread for row in table.rows for cell in row.cells)
-    return table.title + (f". {_SPREAD}" if spread else "")
+    note = spread_note(table)
+    return table.title + (f". {note}" if note else "")
 
 
 def _latex_cell(cell: Cell) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from spd_bench.evaluation.table_formats import Cell, PrintedTable
+from spd_bench.evaluation.table_formats import Cell, PrintedTable, spread_note
 
 
 class Line(NamedTuple):
@@ -24,6 +24,7 @@ class PageTable(NamedTuple):
         lines: the methods.
         lead_title: what the last line is.
         leads: its numbers, one for each column.
+        spread_note: what ± means in the table, empty where it is not used.
     """
 
     table: PrintedTable
@@ -31,6 +32,7 @@ class PageTable(NamedTuple):
     lines: tuple[Line, ...]
     lead_title: str
     leads: tuple[str, ...]
+    spread_note: str
 
 
 class RecordText(NamedTuple):
@@ -52,6 +54,7 @@ def turn_table(table: PrintedTable) -> PageTable:
         ),
         lead_title=table.header[-1],
         leads=tuple(row.lead for row in table.rows),
+        spread_note=spread_note(table),
     )
 
 

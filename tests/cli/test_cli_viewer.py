@@ -1,4 +1,4 @@
-"""``spd_compare_baselines --viewer``."""
+"""``spd_compare_baselines``' options of the report."""
 
 from __future__ import annotations
 
@@ -56,12 +56,40 @@ def test_help_names_the_options(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for word in ("--viewer", "--niivue-bundle", "SPD_NIIVUE", "npm pack @niivue/niivue"):
+    for word in ("--viewer", "--niivue-bundle", "--report-cases", "--report-megabytes", "SPD_NIIVUE", "npm pack @niivue/niivue"):
         assert word in " ".join(text.split())
 
 
-@pytest.mark.parametrize("arguments", [["--viewer", "canvas"], ["--niivue-bundle", "niivue.umd.js"]])
-def test_a_rebuild_makes_no_report_and_takes_no_viewer(
+def test_the_report_shows_no_more_cases_than_are_asked_for(tmp_path: Path) -> None:
+    assert compare(tmp_path, "--report-cases", "1").count("<option value=") == 1
+    assert "<canvas" not in compare(tmp_path, "--report-cases", "0")
+
+
+def test_the_report_keeps_to_the_size_that_is_asked_for(tmp_path: Path) -> None:
+    page = compare(tmp_path)
+    megabytes = 0.95 * len(page.encode()) / 1e6
+    assert len(compare(tmp_path, "--report-megabytes", f"{megabytes:.6f}").encode()) <= megabytes * 1e6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--report-cases", "-1"], "a report cannot show -1 cases"),
+        (["--report-megabytes", "0"], "a report cannot have 0 megabytes"),
+    ],
+)
+def test_a_size_out_of_range_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    assert main(["-d", "901", "-m", "empty", "-o", str(tmp_path / "out"), "--device", "cpu", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--viewer", "canvas"], ["--niivue-bundle", "niivue.umd.js"], ["--report-cases", "0"]]
+)
+def test_a_rebuild_makes_no_report_and_takes_no_options_of_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     compare(tmp_path)

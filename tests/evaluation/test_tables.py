@@ -83,9 +83,9 @@ def test_markdown_marks_the_best_and_states_what_the_numbers_stand_on(tmp_path: 
     assert lines[2:7] == [
         "| dataset | source | U-Net | sam_refiner | SPD | SPD - best other |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
-        "| TI | ours | 35.00 | - | **55.00** | +20.00 |",
+        "| TI | ours | 35.00 ± 5.00 | - | **55.00** ± 5.00 | +20.00 |",
         "| TI | paper | 28.64 | 39.08 | **46.42** | +7.34 |",
-        "| SCAR | ours | 37.50 | - | - | - |",
+        "| SCAR | ours | 37.50 ± 12.50 | - | - | - |",
     ]
     assert "HD95 is the 95th percentile of both directed sets of surface distances pooled" in lines[10]
     assert lines[11:] == [
@@ -200,9 +200,9 @@ def test_marks_stand_behind_our_numbers_and_are_explained(tmp_path: Path) -> Non
     tables = [_table(metric, **frames, significance=significance) for metric in ("volumetric_dice", "average_dice")]
     write_tables(tmp_path, tables)
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert r"| TI | ours | 35.50 | - | **55.50**\* | +20.00 |" in written["table_volumetric_dice.md"]
+    assert r"| TI | ours | 35.50 ± 1.92 | - | **55.50**\* ± 1.92 | +20.00 |" in written["table_volumetric_dice.md"]
     assert "| TI | paper | 28.64 | 39.08 | **46.42** | +7.34 |" in written["table_volumetric_dice.md"]
-    assert r"**77.75**\*† | +10.00 |" in written["table_average_dice.md"]
+    assert r"**77.75**\*† ± 0.96 | +10.00 |" in written["table_average_dice.md"]
     assert r"\textbf{77.75}\textsuperscript{{*}$\dagger$} {\scriptsize$\pm$ " in written["table_average_dice.tex"]
     assert "TI,ours,35.50,-,55.50,+20.00" in written["table_volumetric_dice.csv"]
     assert '- The mark "*": better than every other method' in written["table_volumetric_dice.md"]
