@@ -34,6 +34,8 @@ quality: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive spd_bench dataset_conversion benchmarks
+	$(BIN)/python .ci/audit
 
 clean:
 	rm -rf build spd_data endurance .pytest_cache .mypy_cache .ruff_cache *.egg-info

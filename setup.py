@@ -17,6 +17,7 @@ DEPENDENCIES = [
     "dynamic-network-architectures>=0.4,<0.5",  # the U-Net that nnU-Net itself builds
     "batchgenerators>=0.25.1",
     "batchgeneratorsv2>=0.3",
+    "blosc2>=3",  # the arrays of nnU-Net's preprocessed cases
     "SimpleITK>=2.4,<3",
     "nibabel>=5.2",
     "pydicom>=3,<4",  # the tags of DICOM files; SimpleITK reads their pixels

@@ -7,7 +7,7 @@ is ever fetched from elsewhere.
 
 from __future__ import annotations
 
-import pickle
+import pickle  # nosec B403 - for the error that torch raises, nothing is unpickled with it
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.planning.grid import points_on_slices
+from spd_bench.planning.preprocessed_cases import PreprocessedCases
 from spd_bench.planning.preprocessor import merge_target_labels
 from spd_bench.processes import run_in_processes
 from spd_bench.prompts.points import read_prompts
@@ -127,7 +127,7 @@ def _write_slice_index(
         transpose=transpose,
         resolution=resolution,
     )
-    _, mask, _, _ = nnUNetDatasetBlosc2(str(preprocessed), [case.case]).load_case(case.case)
+    _, mask, _, _ = PreprocessedCases(str(preprocessed), [case.case]).load_case(case.case)
     pixels = [int(np.count_nonzero(mask[0, index])) for index in range(mask.shape[1])]
     write_json(
         folder / f"{case.case}.json",

@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
-from xml.etree import ElementTree
+from xml.etree import ElementTree  # nosec B405 - the parser below refuses entities
 from xml.parsers import expat
 
 import numpy as np

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -17,7 +18,7 @@ def data_uri(content: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def script_json(value: Any) -> str:
+def script_json(value: Any) -> Markup:
     """JSON in ASCII that may stand inside ``<script type="application/json">``, whatever texts it holds.
 
     A page's parser looks for ``</script`` and ``<!--`` inside scripts. JSON knows escapes for either, so that the
@@ -27,7 +28,8 @@ def script_json(value: Any) -> str:
         ValueError: a number is NaN or infinite, which JSON has no word for.
     """
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("</", r"<\/").replace("<!--", r"<\u0021--")
+    escaped = text.replace("</", r"<\/").replace("<!--", r"<\u0021--")
+    return Markup(escaped)  # nosec B704 - what would end a script is escaped by now
 
 
 def jpeg_text(pixels: NDArray[np.uint8], *, quality: int) -> str:
