@@ -1,11 +1,12 @@
 """Training that is killed again and again ends as if it had never been stopped, bit for bit.
 
     python -m benchmarks.kills --work WORK
-    python -m benchmarks.kills --work WORK --kills 3 --epochs 6 --workers 0
+    python -m benchmarks.kills --work WORK --methods spd --kills 3 --epochs 6 --workers 0
 
 ``spd_train`` runs as a user runs it, in a process of its own. SIGKILL comes at random moments of the run, every fourth
 time while a checkpoint is being written; then the run is continued. At the end weights, optimiser and log are compared
-with those of the same run undisturbed, for each number of loading processes. OUTPUT gets kills.json.
+with those of the same run undisturbed, for each method and, where batches are ours, each number of loading processes.
+SPD's Stage I has 40 % of the epochs. OUTPUT gets kills.json.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ import torch
 
 from benchmarks.killing import Killer, Moment, TrainingCommand
 from benchmarks.phantom_plans import planned_phantoms
+from spd_bench.methods.method import Method
 from spd_bench.methods.registry import get_method
+from spd_bench.planning.plan import Plan
 from spd_bench.storage import write_json
 from spd_bench.training.checkpoints import FINAL, read_checkpoint
+from spd_bench.training.prompt_trainer import PromptTrainer
 
 RESULTS = Path(__file__).parents[1] / "results" / "reliability"
+# Half of the kills are to meet Stage II.
+_OWN_OPTIONS = {"spd": ("--set", "spd.stage_one_share=0.4")}
 _TIMES = ("epoch_start_timestamps", "epoch_end_timestamps")
 _CPU = torch.device("cpu")
 
@@ -59,32 +65,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Kill, continue, compare, print and write."""
     arguments = _parser().parse_args(argv)
     plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
-    method = get_method("spd")
     rows = []
-    for workers in arguments.workers:
-        results = arguments.work / f"workers_{workers}"
-        shutil.rmtree(results, ignore_errors=True)
-        os.environ.update({"nnUNet_results": str(results)})
-        command = TrainingCommand(
-            arguments=(
-                *("-d", plan.dataset, "-m", method.name, "--device", "cpu", "--workers", str(workers)),
-                *("--epochs", str(arguments.epochs), "--iterations", str(arguments.iterations), "--batch-size", "4"),
-            ),
-            folder=method.run_folder(results, plan, 0),
-        )
-        seconds = command.run()
-        expected = outcome(command.folder)
-        shutil.rmtree(command.folder)
-        random = np.random.default_rng([arguments.seed, workers])
-        killer = Killer(command, random=random, epoch_seconds=seconds / arguments.epochs)
-        moments = killer.run(arguments.kills)
-        different = differences(expected, outcome(command.folder))
-        rows.append(_row(workers, moments, different))
-        print(rows[-1])
+    for method in map(get_method, arguments.methods):
+        ours = method.trainer is not None and issubclass(method.trainer, PromptTrainer)
+        for workers in arguments.workers if ours else (0,):
+            rows.append(_killed_run(method, plan, workers=workers, arguments=arguments))
+            print(rows[-1])
     write_json(arguments.output / "kills.json", {"claim": __doc__.splitlines()[0] if __doc__ else "", "rows": rows})
     print(f"written: {arguments.output / 'kills.json'}")
     if any(row["different"] for row in rows):
         sys.exit(1)
+
+
+def _killed_run(method: Method, plan: Plan, *, workers: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Train undisturbed, train killed, compare."""
+    results = arguments.work / f"{method.name}_workers_{workers}"
+    shutil.rmtree(results, ignore_errors=True)
+    os.environ.update({"nnUNet_results": str(results)})
+    command = TrainingCommand(
+        arguments=(
+            *("-d", plan.dataset, "-m", method.name, "--device", "cpu", "--workers", str(workers)),
+            *("--epochs", str(arguments.epochs), "--iterations", str(arguments.iterations), "--batch-size", "4"),
+            *_OWN_OPTIONS.get(method.name, ()),
+        ),
+        folder=method.run_folder(results, plan, 0),
+    )
+    seconds = command.run()
+    expected = outcome(command.folder)
+    shutil.rmtree(command.folder)
+    random = np.random.default_rng([arguments.seed, workers])
+    moments = Killer(command, random=random, epoch_seconds=seconds / arguments.epochs).run(arguments.kills)
+    return {"method": method.name, **_row(workers, moments, differences(expected, outcome(command.folder)))}
 
 
 def _row(workers: int, moments: Sequence[Moment], different: Sequence[str]) -> dict[str, Any]:
@@ -100,8 +111,9 @@ def _row(workers: int, moments: Sequence[Moment], different: Sequence[str]) -> d
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser.add_argument("--methods", nargs="+", default=("spd", "nnunet"), help="rows (spd nnunet)")
     parser.add_argument("--kills", type=int, default=20, help="times that each run is killed (20)")
-    parser.add_argument("--epochs", type=int, default=16, help="epochs, 60 %% of them Stage I (16)")
+    parser.add_argument("--epochs", type=int, default=16, help="epochs (16)")
     parser.add_argument("--iterations", type=int, default=12, help="steps in an epoch (12)")
     parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")

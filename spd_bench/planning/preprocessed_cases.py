@@ -8,12 +8,14 @@ plain values and NumPy's arrays, which is all that nnU-Net writes into them.
 from __future__ import annotations
 
 import pickle  # nosec B403 - for the unpickler below, which builds nothing but arrays
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import blosc2
 import nnunetv2.training.dataloading.nnunet_dataset as nnunet_dataset
 import numpy as np
+from numpy.typing import NDArray
 
 from spd_bench.errors import InputError
 
@@ -37,6 +39,27 @@ class PreprocessedCases(nnunet_dataset.nnUNetDatasetBlosc2):
         properties = read_properties(Path(self.source_folder, f"{identifier}.pkl"))
         images, labels = (self._open(f"{identifier}{suffix}.b2nd") for suffix in ("", "_seg"))
         return images, labels, None, properties
+
+    def read_slices(
+        self, identifier: str, slices: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer[Any]]]:
+        """Images (C, S, H, W) and labels (S, H, W) of some slices of a case, or of all.
+
+        Raises:
+            InputError: a file is missing or damaged.
+        """
+        images, labels, *_ = self.load_case(identifier)
+        try:
+            wanted = range(images.shape[1]) if slices is None else slices
+            return (
+                np.concatenate([images[:, index : index + 1] for index in wanted], axis=1),
+                np.concatenate([labels[0, index : index + 1] for index in wanted]),
+            )
+        except Exception as error:  # as on opening
+            file = Path(self.source_folder, f"{identifier}.b2nd")
+            raise InputError(
+                f"preprocessed images or labels are damaged ({error})", file=file, remedy=_AGAIN
+            ) from error
 
     def _open(self, name: str) -> blosc2.NDArray:
         path = Path(self.source_folder, name)

@@ -19,6 +19,7 @@ from spd_bench.errors import InputError
 from spd_bench.planning.grid import points_on_slices
 from spd_bench.planning.preprocessed_cases import PreprocessedCases
 from spd_bench.planning.preprocessor import merge_target_labels
+from spd_bench.planning.sums import sums_of_case, write_sums
 from spd_bench.processes import run_in_processes
 from spd_bench.prompts.points import read_prompts
 from spd_bench.raw.channels import read_channels_header
@@ -52,7 +53,7 @@ def preprocess_configuration(
     dataset_json: dict[str, Any],
     jobs: int,
 ) -> None:
-    """Fill ``folder`` with the preprocessed cases; it appears only when all of them are done."""
+    """Fill ``folder`` with the preprocessed cases; it appears only when all of them are done, then their sums."""
     with atomic_folder(folder) as temporary:
         work = [
             CaseJob(
@@ -66,12 +67,13 @@ def preprocess_configuration(
             for case in cases
         ]
         done = run_in_processes(preprocess_case, work, jobs=jobs)
-        for _ in tqdm(done, f"preprocessing {configuration}", total=len(work), unit="case"):
-            pass
+        bar = tqdm(done, f"preprocessing {configuration}", total=len(work), unit="case")
+        sums = dict(sorted(bar))
+    write_sums(folder, sums)
 
 
-def preprocess_case(job: CaseJob) -> None:
-    """Preprocess one case and write it as nnU-Net does."""
+def preprocess_case(job: CaseJob) -> tuple[str, dict[str, int]]:
+    """Preprocess one case and write it as nnU-Net does; its id and the sums of its files."""
     plans_manager = PlansManager(job.plans)
     configuration_manager = plans_manager.get_configuration(job.configuration)
     # nnU-Net prints a warning for each stack without a spacing file; verification has told that already.
@@ -84,6 +86,7 @@ def preprocess_case(job: CaseJob) -> None:
             configuration_manager,
             job.dataset_json,
         )
+    return job.case.case, sums_of_case(job.folder, job.case.case)
 
 
 def slice_index_folder(preprocessed: Path) -> Path:
@@ -127,7 +130,7 @@ def _write_slice_index(
         transpose=transpose,
         resolution=resolution,
     )
-    _, mask, _, _ = PreprocessedCases(str(preprocessed), [case.case]).load_case(case.case)
+    _, mask, *_ = PreprocessedCases(str(preprocessed), [case.case]).load_case(case.case)
     pixels = [int(np.count_nonzero(mask[0, index])) for index in range(mask.shape[1])]
     write_json(
         folder / f"{case.case}.json",

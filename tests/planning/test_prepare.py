@@ -32,8 +32,10 @@ def test_the_folder_holds_what_training_needs(names: Callable[[Path], list[str]]
     assert names(planned.folder) == [
         "SPDPlans.json",
         "SPDPlans_2d",
+        "SPDPlans_2d_sums.json",
         "SPDPlans_spd_32",
         "SPDPlans_spd_32_slices",
+        "SPDPlans_spd_32_sums.json",
         "dataset.json",
         "dataset_fingerprint.json",
         "gt_segmentations",

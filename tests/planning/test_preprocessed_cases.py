@@ -77,3 +77,13 @@ def test_a_missing_empty_or_torn_file_is_named(folder: Path, name: str, kept: fl
         (folder / name).write_bytes(content[: int(len(content) * kept)])
     with pytest.raises(InputError, match=name):
         PreprocessedCases(str(folder), ["case"]).load_case("case")
+
+
+def test_slices_are_those_of_the_arrays(folder: Path) -> None:
+    cases = PreprocessedCases(str(folder), ["case"])
+    images, labels, *_ = cases.load_case("case")
+    chosen = cases.read_slices("case", (1, 3))
+    np.testing.assert_array_equal(chosen[0], images[:][:, [1, 3]])
+    np.testing.assert_array_equal(chosen[1], labels[:][0, [1, 3]])
+    for ours, expected in zip(cases.read_slices("case"), (images[:], labels[0]), strict=True):
+        np.testing.assert_array_equal(ours, expected)

@@ -1,0 +1,141 @@
+"""Memory of a training run over many epochs stays flat.
+
+    python -m benchmarks.long_runs --work WORK
+    python -m benchmarks.long_runs --work WORK --methods unet --epochs 50 --workers 0
+
+``spd_train`` runs as a user runs it, in a process of its own. After each epoch the resident memory of it and of its
+loading processes is read. A line through the later half of a stage tells how much a hundred epochs add; the earlier
+half is left to allocators and caches. OUTPUT gets memory.json and memory.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import psutil
+from tqdm import tqdm
+
+from benchmarks.killing import TrainingCommand
+from benchmarks.kills import RESULTS
+from benchmarks.phantom_plans import planned_phantoms
+from spd_bench.methods.registry import get_method
+from spd_bench.planning.plan import Plan
+from spd_bench.storage import atomic_path, write_json
+
+_STAGE_ONE_SHARE = 0.5
+_POLL = 0.02
+# What allocators hold back comes and goes by about that much.
+_MOST_MB_PER_100_EPOCHS = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, read, print, draw and write; exit 1 where memory grows."""
+    arguments = _parser().parse_args(argv)
+    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    rows = [
+        _row(name, workers, _memory_of_run(name, plan, workers=workers, arguments=arguments))
+        for name in arguments.methods
+        for workers in arguments.workers
+    ]
+    for row in rows:
+        print({name: value for name, value in row.items() if name != "mb"})
+    write_json(arguments.output / "memory.json", {"claim": (__doc__ or "").splitlines()[0], "rows": rows})
+    with atomic_path(arguments.output / "memory.png") as part:
+        _draw(rows).savefig(part, dpi=110)
+    print(f"written: {arguments.output / 'memory.json'}, memory.png")
+    if any(added > _MOST_MB_PER_100_EPOCHS for row in rows for added in row["mb_added_by_100_epochs"]):
+        sys.exit(1)
+
+
+def added_by_hundred_epochs(mb: Sequence[float], stages: Sequence[int]) -> list[float]:
+    """MB that a hundred epochs add in each stage, by the later half of its epochs.
+
+    Args:
+        mb: memory after each epoch.
+        stages: where stages begin and end, from 0 to the number of epochs.
+    """
+    added = []
+    for begin, end in pairwise(stages):
+        later = np.asarray(mb[(begin + end) // 2 : end])
+        slope = np.polyfit(np.arange(len(later)), later, 1)[0] if len(later) > 1 else 0.0
+        added.append(round(100 * float(slope), 2))
+    return added
+
+
+def _row(name: str, workers: int, mb: Sequence[float]) -> dict[str, Any]:
+    stages = (0, round(_STAGE_ONE_SHARE * len(mb)), len(mb)) if name == "spd" else (0, len(mb))
+    return {
+        "method": name,
+        "workers": workers,
+        "epochs": len(mb),
+        "mb_added_by_100_epochs": added_by_hundred_epochs(mb, stages),
+        "mb": [round(value, 1) for value in mb],
+    }
+
+
+def _memory_of_run(name: str, plan: Plan, *, workers: int, arguments: argparse.Namespace) -> list[float]:
+    """MB after each epoch but the last, which ends with the run."""
+    results = arguments.work / f"memory_{name}_{workers}"
+    shutil.rmtree(results, ignore_errors=True)
+    os.environ.update({"nnUNet_results": str(results)})
+    own = ("--set", f"spd.stage_one_share={_STAGE_ONE_SHARE}") if name == "spd" else ()
+    command = TrainingCommand(
+        arguments=(
+            *("-d", plan.dataset, "-m", name, "--device", "cpu", "--workers", str(workers)),
+            *("--epochs", str(arguments.epochs), "--iterations", "2", "--batch-size", "4", *own),
+        ),
+        folder=get_method(name).run_folder(results, plan, 0),
+    )
+    epochs = tqdm(_saved_epochs(command), f"{name}, {workers} workers", total=arguments.epochs - 1, unit="epoch")
+    return [_resident_mb(process) for process in epochs]
+
+
+def _saved_epochs(command: TrainingCommand) -> Iterator[psutil.Process]:
+    """Run the command; its process each time that it has saved an epoch."""
+    with command.start() as process:
+        running = psutil.Process(process.pid)
+        saved = command.saved_at
+        while process.poll() is None:
+            if command.saved_at not in (saved, None):
+                saved = command.saved_at
+                yield running
+            time.sleep(_POLL)
+        command.finish(process)
+
+
+def _resident_mb(process: psutil.Process) -> float:
+    """Of a process and those that it has started; pages that they share count once for each."""
+    return sum(one.memory_info().rss for one in (process, *process.children(recursive=True))) / 1e6
+
+
+def _draw(rows: Sequence[dict[str, Any]]) -> plt.Figure:
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    for row in rows:
+        axes.plot(row["mb"], label=f"{row['method']}, {row['workers']} loading processes")
+    axes.set(xlabel="epoch", ylabel="resident memory, MB", title="Memory of training, all processes together", ylim=0)
+    axes.legend()
+    return figure
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser.add_argument("--methods", nargs="+", default=("spd", "unet", "nnunet"), help="rows (spd unet nnunet)")
+    parser.add_argument("--epochs", type=int, default=200, help="epochs of two steps (200)")
+    parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
