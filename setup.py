@@ -37,10 +37,11 @@ DEPENDENCIES = [
 SLURM = ["submitit>=1.5,<2"]
 # Google's atheris guides fuzzing by coverage; it has wheels for Linux alone.
 FUZZ = ['atheris>=3; sys_platform == "linux" and python_version < "3.14"']
-# medpy and hypothesis are independent references and input makers, selenium opens the report in a browser: tests only.
-TEST = ["pytest>=8", "hypothesis>=6", "medpy>=0.5", "selenium>=4.20"]
+# medpy and hypothesis are independent references and input makers, selenium opens the report in a browser, psutil looks
+# after other processes and their memory: tests and benchmarks only.
+TEST = ["pytest>=8", "hypothesis>=6", "medpy>=0.5", "selenium>=4.20", "psutil>=5.9"]
 # bandit (PyCQA) reads our code for what is unsafe, pip-audit (PyPA) asks which of the pinned versions are known to be.
-QUALITY = ["ruff>=0.12", "mypy>=1.15", "pandas-stubs", "scipy-stubs", "types-tqdm", "bandit>=1.8", "pip-audit>=2.9"]
+QUALITY = ["ruff>=0.12", "mypy>=1.15", "pandas-stubs", "scipy-stubs", "types-tqdm", "types-psutil", "bandit>=1.8", "pip-audit>=2.9"]
 
 setup(
     name="spd_bench",
