@@ -20,13 +20,18 @@ from spd_bench.comparison_results import write_results
 from spd_bench.errors import InputError
 from spd_bench.evaluation import evaluate_folders, write_frame
 from spd_bench.evaluation.rules import DEFAULT_RULES
+from spd_bench.executors.attempt import error_log, one_line
+from spd_bench.executors.executor import CellWork, Executor
+from spd_bench.executors.inline import InlineExecutor
 from spd_bench.locks import locked
-from spd_bench.methods.fitting import ensure_fitted, expected_settings
+from spd_bench.methods.fitting import ensure_fitted, expected_settings, hashes
+from spd_bench.methods.method import MethodRun
 from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
 from spd_bench.report.settings import DEFAULT_SETTINGS, ReportSettings
+from spd_bench.severities import is_predicted, predict_severities
 from spd_bench.storage import read_json, write_json, write_text
-from spd_bench.training.records import RunRecord
+from spd_bench.training.records import RunRecord, read_record
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +71,13 @@ def check_cells(cells: Sequence[Cell], grid: Grid) -> None:
         expected_settings(grid.run(cell), grid.budget)
 
 
-def compare(cells: Sequence[Cell], grid: Grid, *, report: ReportSettings = DEFAULT_SETTINGS) -> Comparison:
+def compare(
+    cells: Sequence[Cell],
+    grid: Grid,
+    *,
+    report: ReportSettings = DEFAULT_SETTINGS,
+    executor: Executor | None = None,
+) -> Comparison:
     """Run what is missing of the grid, then write frames, tables and run records into ``grid.output``.
 
     A cell that fails does not stop the others; its reason is returned and its traceback kept beside it.
@@ -75,25 +86,19 @@ def compare(cells: Sequence[Cell], grid: Grid, *, report: ReportSettings = DEFAU
         cells: the cells, in the table's order.
         grid: where and how they are run.
         report: how much the report shows, and with what.
+        executor: where the cells run; None: one after another in this process.
 
     Raises:
         InputError: not a single cell could be run.
     """
-    failures: dict[str, str] = {}
-    done = []
-    for cell in cells:
-        log = grid.folder(cell) / "error.log"
-        try:
-            run_cell(cell, grid)
-            log.unlink(missing_ok=True)
-            done.append(cell)
-        except Exception as error:  # a cell must not take the others with it
-            failures[cell.name] = _reason(error)
-            write_text(log, traceback.format_exc())
+    work = CellWork(run=run_cell, is_finished=is_finished)
+    reasons = (executor or InlineExecutor()).run(cells, grid, work)
+    failures = {cell.name: reasons[cell.name] for cell in cells if cell.name in reasons}
+    done = [cell for cell in cells if cell.name not in failures]
     if not done:
         raise InputError(
-            f"no cell could be run; first: {next(iter(failures.values()))}",
-            file=grid.folder(cells[0]) / "error.log",
+            f"no cell could be run; first: {failures[cells[0].name]}",
+            file=error_log(cells[0], grid),
             remedy="see the logs",
         )
     with locked(grid.output):
@@ -106,6 +111,36 @@ def run_cell(cell: Cell, grid: Grid) -> None:
     folder = grid.folder(cell)
     with locked(folder):
         _run_cell(cell, grid, folder)
+        if grid.severities is not None:
+            predict_severities(cell, grid, grid.severities)
+
+
+def is_finished(cell: Cell, grid: Grid) -> bool:
+    """Whether :func:`run_cell` has nothing to do; what cannot be told is not finished, and running it says why."""
+    run, folder = grid.run(cell), grid.folder(cell)
+    severities = grid.severities.severities if grid.severities is not None and cell.method.uses_prompts else ()
+    try:
+        record = read_record(run.folder)
+        return (
+            record is not None
+            and _is_fitted(run, grid)
+            and (folder / CELL_RECORD).is_file()
+            and _same_run(read_json(folder / CELL_RECORD), record)
+            and not error_log(cell, grid).exists()
+            and all(is_predicted(cell, grid, severity) for severity in severities)
+        )
+    except (InputError, KeyError, OSError):
+        return False
+
+
+def _is_fitted(run: MethodRun, grid: Grid) -> bool:
+    record = read_record(run.folder)
+    return (
+        record is not None
+        and record.settings == expected_settings(run, grid.budget)
+        and record.hashes == hashes(run)
+        and all(_is_fitted(other, grid) for other in run.required)
+    )
 
 
 def _run_cell(cell: Cell, grid: Grid, folder: Path) -> None:
@@ -147,7 +182,7 @@ def predict_test_cases(cell: Cell, grid: Grid, *, output: Path) -> list[str]:
                 raise InputError(f"no image of case {case}", file=grid.raw / cell.plan.dataset, remedy="add it")
             predict_cases([found[case]], predictor, output=output, file_ending=cell.plan.file_ending)
         except Exception as error:  # one case must not take the others with it
-            logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, _reason(error))
+            logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, one_line(error))
             write_text(output.parent / "errors" / f"{case}.log", traceback.format_exc())
             missing.append(case)
     return missing
@@ -176,9 +211,3 @@ def _same_run(marker: dict[str, Any], record: RunRecord) -> bool:
     return all(marker.get(key) == run[key] for key in run if key != "seconds") and (
         marker["seconds"].get("training") == run["seconds"].get("training")
     )
-
-
-def _reason(error: Exception) -> str:
-    """An error in one line; what is no mistake of the user keeps its type's name."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

@@ -20,6 +20,7 @@ from spd_bench.evaluation import evaluate_folders
 from spd_bench.evaluation.frames import SEVERITY_COLUMNS
 from spd_bench.evaluation.masks import read_reference_mask
 from spd_bench.evaluation.volume_dice import with_foreground_dice
+from spd_bench.locks import locked
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.folder import CaseFiles, predict_cases
 from spd_bench.prediction.raw_case import raw_case_files
@@ -69,18 +70,26 @@ def run_severities(cells: Sequence[Cell], grid: Grid, settings: SeveritySettings
     """
     frames = []
     for cell in (cell for cell in cells if cell.method.uses_prompts):
-        predictor: VolumePredictor | None = None
+        predict_severities(cell, grid, settings)
         for severity in settings.severities:
-            prompts = _write_prompts(cell, grid, severity, seed=settings.seed)
-            marker = {"format": _FORMAT, "run": _run_of(cell, grid), "prompts": _hash_of(prompts)}
-            folder = severity_folder(cell, grid, severity)
-            if not is_predicted(cell, grid, severity) or read_json(folder / _MARKER) != marker:
-                predictor = predictor or cell.method.predictor(grid.run(cell))
-                _predict(cell, grid, prompts, predictor, folder=folder, severity=severity)
-                write_json(folder / _MARKER, marker)
-            frames.append(_scores(cell, folder).assign(severity=severity))
+            frames.append(_scores(cell, severity_folder(cell, grid, severity)).assign(severity=severity))
     empty = pd.DataFrame(columns=list(SEVERITY_COLUMNS))
     return pd.concat(frames, ignore_index=True)[list(SEVERITY_COLUMNS)] if frames else empty
+
+
+def predict_severities(cell: Cell, grid: Grid, settings: SeveritySettings) -> None:
+    """Predict a finished cell at every severity; what is done already is kept, a row without prompts passed over."""
+    predictor: VolumePredictor | None = None
+    for severity in settings.severities if cell.method.uses_prompts else ():
+        # Jobs of several rows write the same files.
+        with locked(grid.output / "prompts" / cell.plan.dataset):
+            prompts = _write_prompts(cell, grid, severity, seed=settings.seed)
+            marker = {"format": _FORMAT, "run": _run_of(cell, grid), "prompts": _hash_of(prompts)}
+        folder = severity_folder(cell, grid, severity)
+        if not is_predicted(cell, grid, severity) or read_json(folder / _MARKER) != marker:
+            predictor = predictor or cell.method.predictor(grid.run(cell))
+            _predict(cell, grid, prompts, predictor, folder=folder, severity=severity)
+            write_json(folder / _MARKER, marker)
 
 
 def _write_prompts(cell: Cell, grid: Grid, severity: float, *, seed: int) -> dict[str, Path]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spd_bench.cli.command import command_parser, run_command
-from spd_bench.cli.options import add_training_options, budget_of, device_of, options_of
+from spd_bench.cli.executor_options import add_executor_options, executor_of, refuse_executor_options, runs_elsewhere
+from spd_bench.cli.options import add_training_options, best_device, budget_of, device_of, options_of
 from spd_bench.cli.report import print_comparison, print_files, summary_text
 from spd_bench.cli.viewer_options import add_viewer_options, refuse_viewer_options, report_settings_of
 from spd_bench.datasets import resolve_dataset
@@ -55,12 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_viewer_options(parser)
     add_training_options(parser)
+    add_executor_options(parser)
     return run_command(_run, parser, argv)
 
 
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.rebuild is not None:
         refuse_viewer_options(arguments)
+        refuse_executor_options(arguments)
         _rebuild(arguments.rebuild, arguments.output)
         return
     folders = data_folders()
@@ -88,6 +91,7 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
     from spd_bench.planning.plan import read_plan
 
     report = report_settings_of(arguments)
+    executor = executor_of(arguments)
     options = partial(options_of, arguments)
     methods = get_methods(arguments.methods)
     skipped = without_weights(methods, named=arguments.methods, options=options)
@@ -106,12 +110,12 @@ def compare_datasets(arguments: argparse.Namespace, folders: DataFolders) -> Com
         output=arguments.output,
         budget=budget_of(arguments),
         options=options,
-        device=device_of(arguments),
+        device=best_device() if runs_elsewhere(arguments) else device_of(arguments),
         skipped=skipped,
         severities=_severities(arguments.severities),
     )
     check_cells(cells, grid)
-    return compare(cells, grid, report=report)
+    return compare(cells, grid, report=report, executor=executor)
 
 
 def _severities(values: Sequence[float]) -> SeveritySettings | None:

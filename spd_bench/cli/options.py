@@ -142,8 +142,7 @@ def device_of(arguments: argparse.Namespace) -> torch.device:
     """The device that was asked for, or the best there is."""
     import torch
 
-    available = torch.cuda.is_available()
-    name = arguments.device or ("cuda" if available else "cpu")
+    name = arguments.device or str(best_device())
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -152,6 +151,13 @@ def device_of(arguments: argparse.Namespace) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= count:
         raise InputError(f"device {name} is not available ({count} CUDA device(s))", remedy="choose --device cpu")
     return device
+
+
+def best_device() -> torch.device:
+    """A GPU where there is one, else the CPU."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def require_folder_name(output: Path) -> None:
