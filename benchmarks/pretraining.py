@@ -33,7 +33,7 @@ from spd_bench.models.precision import precision
 from spd_bench.models.sam_small import build_sam_small
 from spd_bench.models.weights import load_sam_weights
 from spd_bench.storage import atomic_path, write_json
-from spd_bench.training.prompt_trainer import warmup_cosine
+from spd_bench.training.schedules import warmup_cosine
 
 _MEASURED_SIDE = 128
 _MEASURED_SCENES = 96

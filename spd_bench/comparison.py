@@ -14,10 +14,11 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from spd_bench.cell_files import PREDICTIONS, are_whole, list_files
 from spd_bench.cells import CELL_RECORD, Cell, Grid
 from spd_bench.comparison_checks import check_titles
 from spd_bench.comparison_results import write_results
-from spd_bench.errors import InputError
+from spd_bench.errors import InputError, UnwritableError
 from spd_bench.evaluation import evaluate_folders, write_frame
 from spd_bench.evaluation.rules import DEFAULT_RULES
 from spd_bench.executors.attempt import error_log, one_line
@@ -124,8 +125,7 @@ def is_finished(cell: Cell, grid: Grid) -> bool:
         return (
             record is not None
             and _is_fitted(run, grid)
-            and (folder / CELL_RECORD).is_file()
-            and _same_run(read_json(folder / CELL_RECORD), record)
+            and _is_scored(folder, record)
             and not error_log(cell, grid).exists()
             and all(is_predicted(cell, grid, severity) for severity in severities)
         )
@@ -145,16 +145,15 @@ def _is_fitted(run: MethodRun, grid: Grid) -> bool:
 
 def _run_cell(cell: Cell, grid: Grid, folder: Path) -> None:
     record = ensure_fitted(grid.run(cell), grid.budget)
-    marker = folder / CELL_RECORD
-    if marker.is_file() and _same_run(read_json(marker), record):
+    if _is_scored(folder, record):
         return
     shutil.rmtree(folder, ignore_errors=True)
     started = time.monotonic()
-    missing = predict_test_cases(cell, grid, output=folder / "predictions")
+    missing = predict_test_cases(cell, grid, output=folder / PREDICTIONS)
     seconds = {**record.seconds, "prediction": round(time.monotonic() - started, 1)}
     scores = evaluate_folders(
         reference=cell.plan.reference_folder,
-        prediction=folder / "predictions",
+        prediction=folder / PREDICTIONS,
         dataset=cell.plan.dataset,
         method=cell.method.name,
         fold=cell.fold,
@@ -164,7 +163,8 @@ def _run_cell(cell: Cell, grid: Grid, folder: Path) -> None:
     write_frame(folder / "slices.csv", scores.slices)
     write_frame(folder / "volumes.csv", scores.volumes)
     added = {"seconds": seconds, "missing_predictions": missing, "scoring": DEFAULT_RULES.record()}
-    write_json(marker, {**asdict(record), **added})
+    list_files(folder)
+    write_json(folder / CELL_RECORD, {**asdict(record), **added})
 
 
 def predict_test_cases(cell: Cell, grid: Grid, *, output: Path) -> list[str]:
@@ -181,6 +181,9 @@ def predict_test_cases(cell: Cell, grid: Grid, *, output: Path) -> list[str]:
             if case not in found:
                 raise InputError(f"no image of case {case}", file=grid.raw / cell.plan.dataset, remedy="add it")
             predict_cases([found[case]], predictor, output=output, file_ending=cell.plan.file_ending)
+        except UnwritableError:
+            # A mask that found no space on the disk says nothing of the method.
+            raise
         except Exception as error:  # one case must not take the others with it
             logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, one_line(error))
             write_text(output.parent / "errors" / f"{case}.log", traceback.format_exc())
@@ -205,9 +208,18 @@ def _raw_files(cell: Cell, grid: Grid) -> dict[str, CaseFiles]:
     }
 
 
+def _is_scored(folder: Path, record: RunRecord) -> bool:
+    """Whether a cell is whole and stands on this very run; a torn one is not."""
+    try:
+        marker = read_json(folder / CELL_RECORD)
+    except InputError:
+        return False
+    return isinstance(marker, dict) and _same_run(marker, record) and are_whole(folder)
+
+
 def _same_run(marker: dict[str, Any], record: RunRecord) -> bool:
     """Whether a scored cell stands on this very run."""
-    run = asdict(record)
+    run, seconds = asdict(record), marker.get("seconds")
     return all(marker.get(key) == run[key] for key in run if key != "seconds") and (
-        marker["seconds"].get("training") == run["seconds"].get("training")
+        isinstance(seconds, dict) and seconds.get("training") == run["seconds"].get("training")
     )

@@ -16,6 +16,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from spd_bench.cells import CELL_RECORD, Cell, Grid
+from spd_bench.errors import UnwritableError
 from spd_bench.evaluation import evaluate_folders
 from spd_bench.evaluation.frames import SEVERITY_COLUMNS
 from spd_bench.evaluation.masks import read_reference_mask
@@ -115,6 +116,8 @@ def _predict(
         files = CaseFiles(case=case, images=raw_case_files(cell.plan, grid.raw, case).images, prompts=points)
         try:
             predict_cases([files], predictor, output=folder, file_ending=ending, extra=extra)
+        except UnwritableError:
+            raise
         except Exception as error:  # one case must not take the others with it
             logger.warning("%s failed on %s and counts as empty: %s", cell.method.name, case, error)
 

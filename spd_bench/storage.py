@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from spd_bench.errors import InputError
+from spd_bench.errors import InputError, UnwritableError
 
 _PART = ".part-"
 _MOST_JSON_BYTES = 2**28
@@ -28,7 +28,7 @@ def atomic_path(final: Path) -> Iterator[Path]:
     by them. When the block fails the temporary file is removed and ``final`` is as it was.
 
     Raises:
-        InputError: the folder cannot be made or written to, or there is no space left.
+        UnwritableError: the folder cannot be made or written to, or there is no space left.
     """
     temporary = _part(final)
     with _told_as_input_error(final, temporary):
@@ -49,7 +49,7 @@ def atomic_folder(final: Path) -> Iterator[Path]:
     """Yield an empty temporary folder that replaces ``final`` when the block succeeds.
 
     Raises:
-        InputError: the folder cannot be made or written to, or there is no space left.
+        UnwritableError: the folder cannot be made or written to, or there is no space left.
     """
     temporary = _part(final)
     with _told_as_input_error(final, temporary):
@@ -110,7 +110,7 @@ def _told_as_input_error(final: Path, temporary: Path) -> Iterator[None]:
         ours = {str(path) for path in (final, temporary, *final.parents)} | {str(path) for path in temporary.parents}
         if not named & ours and error.errno not in _NO_SPACE:
             raise
-        raise InputError(
+        raise UnwritableError(
             f"cannot be written ({error.strerror or error})",
             file=final,
             remedy="check the folder, its permissions and the free space, or choose another one",

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from spd_bench.errors import InputError
-from spd_bench.locks import locked
 from spd_bench.methods.method import Method, MethodRun, plans_name
 from spd_bench.models.builtin_weights import RANDOM, weights_name
 from spd_bench.storage import sha256_of_file
 from spd_bench.training.checkpoints import begun_checkpoint
+from spd_bench.training.distributed import locked_by_main, on_main
+from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.records import RECORD_NAME, RunRecord, environment, read_record
 from spd_bench.training.run import TrainingRun, check_same_run, recorded_method_settings, train
 from spd_bench.training.settings import Budget
@@ -51,6 +52,30 @@ def hashes(run: MethodRun) -> dict[str, str | None]:
     return own
 
 
+def check_processes(method: Method, budget: Budget, processes: int) -> None:
+    """Raise InputError where several processes cannot train a row together; one always can."""
+    if processes == 1:
+        return
+    if method.trainer is None:
+        raise InputError(f"the row {method.name!r} is not trained", remedy="run it in one process")
+    if not issubclass(method.trainer, PromptTrainer):
+        raise InputError(
+            f"the row {method.name!r} trains in one process: nnU-Net's loader draws at random in each, so that several "
+            "would be another run",
+            remedy="leave out --num-gpus; other folds can train on the other GPUs at the same time",
+        )
+    if budget.automatic_batch_size:
+        raise InputError(
+            "--batch-size auto looks at the memory of one GPU, and several are asked for",
+            remedy="give the batch size of all of them together as a number",
+        )
+    if budget.batch_size % processes:
+        raise InputError(
+            f"a batch of {budget.batch_size} slices cannot be shared by {processes} processes alike",
+            remedy="choose a --batch-size that they divide; it is that of all together",
+        )
+
+
 def expected_settings(run: MethodRun, budget: Budget) -> dict[str, Any]:
     """The settings that the run would record; an old run with the same need not be repeated.
 
@@ -70,11 +95,19 @@ def ensure_fitted(run: MethodRun, budget: Budget) -> RunRecord:
     """
     for other in run.required:
         ensure_fitted(other, budget)
-    with locked(run.folder):
-        record = read_record(run.folder)
-        if record is not None and record.settings == expected_settings(run, budget) and record.hashes == hashes(run):
+    with locked_by_main(run.folder):
+        record = on_main(lambda: _equal_record(run, budget))
+        if record is not None:
             return record
-        return fit(run, budget, resume=_is_begun(run, budget))
+        return fit(run, budget, resume=on_main(lambda: _is_begun(run, budget)))
+
+
+def _equal_record(run: MethodRun, budget: Budget) -> RunRecord | None:
+    """The record of a complete run of the same settings, plan and prompts."""
+    record = read_record(run.folder)
+    if record is not None and record.settings == expected_settings(run, budget) and record.hashes == hashes(run):
+        return record
+    return None
 
 
 def _is_begun(run: MethodRun, budget: Budget) -> bool:
@@ -99,7 +132,7 @@ def fit(run: MethodRun, budget: Budget, *, resume: bool = False) -> RunRecord:
     # What does not fit is refused before anything is written.
     run.plan.split(run.fold)
     expected_settings(run, budget)
-    with locked(run.folder):
+    with locked_by_main(run.folder):
         return _fit(run, budget, resume=resume)
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 from torch import Tensor
 
 from spd_bench.errors import InputError
+from spd_bench.training.distributed import on_main, own_share, together
 from spd_bench.training.embedding_cache import EmbeddingCache
 from spd_bench.training.embedding_views import (
     DrawnSlices,
@@ -60,7 +61,8 @@ def embed_slices(
 ) -> tuple[ViewChoice, EmbeddedWindowDataset | None]:
     """Fill a cache with what it lacks.
 
-    A continued run follows the choice that the cache was begun with, however full the disk is now.
+    A continued run follows the choice that the cache was begun with, however full the disk is now. Several processes
+    share the views: each encodes its own for all.
 
     Args:
         task: what is encoded.
@@ -73,33 +75,45 @@ def embed_slices(
         The choice, and the encoded slices: None where none are kept.
     """
     drawn = functools.cache(task.drawn)
-    choice = cache.choice() or choose_views(
-        drawn,
-        wanted=views,
-        bytes_per_slice=cache.bytes_per_slice,
-        allowed_bytes=allowed_bytes(cache.folder, gigabytes=gigabytes),
-    )
+
+    def choose() -> ViewChoice:
+        cache.remove_others()
+        return cache.choice() or choose_views(
+            drawn,
+            wanted=views,
+            bytes_per_slice=cache.bytes_per_slice,
+            allowed_bytes=allowed_bytes(cache.folder, gigabytes=gigabytes),
+        )
+
+    def encode() -> None:
+        encode_views(
+            cache,
+            dict(own_share(list(drawn(choice.views).items()))),
+            images=task.images,
+            settings=task.settings,
+            encode=task.encode,
+            workers=task.workers,
+        )
+
+    choice = on_main(choose)
     tell(choice.sentence(cache.folder))
     try:
-        cache.keep_choice(choice)
+        on_main(lambda: cache.keep_choice(choice))
         if choice.views:
-            encode_views(
-                cache,
-                drawn(choice.views),
-                images=task.images,
-                settings=task.settings,
-                encode=task.encode,
-                workers=task.workers,
-            )
+            together(encode)
     except InputError as error:
         tell(f"no embeddings for Stage II, slices are encoded whenever they are drawn: {error}")
         choice = replace(choice, views=0, slices=0, gigabytes=0.0)
-        cache.remove()
-        with suppress(InputError):
-            cache.keep_choice(choice)
+        on_main(lambda: _give_up(cache, choice))
     if not choice.views:
         return choice, None
     dataset = EmbeddedWindowDataset(
         cache=cache, drawn=drawn(choice.views), views=choice.views, points=task.points, settings=task.settings
     )
     return choice, dataset
+
+
+def _give_up(cache: EmbeddingCache, choice: ViewChoice) -> None:
+    cache.remove()
+    with suppress(InputError):
+        cache.keep_choice(choice)

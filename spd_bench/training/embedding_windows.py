@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from spd_bench.training.augmentation import move_points
+from spd_bench.training.distributed import is_main
 from spd_bench.training.embedding_cache import EmbeddingCache
 from spd_bench.training.embedding_views import DrawnSlices, View, view_of
 from spd_bench.training.settings import TrainingSettings
@@ -87,7 +88,8 @@ def encode_views(
     missing = {view: slices for view, slices in drawn.items() if not cache.holds(view, len(slices))}
     parts = _Parts(missing, images=images, settings=settings)
     batches = iter(DataLoader(parts, batch_size=None, num_workers=workers))
-    with tqdm(total=sum(map(len, missing.values())), desc="encoding slices", unit="slice", leave=False) as progress:
+    total = sum(map(len, missing.values()))
+    with tqdm(total=total, desc="encoding slices", unit="slice", leave=False, disable=not is_main()) as progress:
 
         def encoded(count: int) -> Iterator[tuple[Tensor, Tensor]]:
             for slices, masks in islice(batches, count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,28 @@ from torch.optim import Adam, AdamW
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 from torch.utils.data import Dataset
 
+from spd_bench.errors import InputError
 from spd_bench.losses import LossSettings, segmentation_loss
 from spd_bench.models.checkpointing import can_checkpoint, set_gradient_checkpointing
 from spd_bench.models.precision import precision
+from spd_bench.training.batch_stream import BatchStream
+from spd_bench.training.distributed import every_row, place_on_machine, processes
+from spd_bench.training.replica import Outputs, replicated, whole_outputs, whole_targets
+from spd_bench.training.schedules import optimizer_and_schedule
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.tracked import TrackedTrainer
 from spd_bench.training.windows import (
-    BatchStream,
     Neighbours,
     Points,
     SliceIndex,
+    Targets,
     WindowBatch,
     WindowDataset,
     WindowSampler,
     read_slice_index,
+    windows_in_batch,
 )
 
-_OPTIMIZERS: dict[str, type[Adam | AdamW]] = {"adam": Adam, "adamw": AdamW}
-_PLATEAU_FACTOR = 0.5
-_PLATEAU_PATIENCE = 4
 _MOST_WORKERS = 8
 # The second step is the first with the optimiser's state in memory.
 _TRIAL_STEPS = 2
@@ -45,6 +49,9 @@ class PromptTrainer(TrackedTrainer):
 
     Optimiser, schedule and loss are the row's own (the paper's Adam with a plateau schedule by default);
     gradient clipping; no deep supervision, no compilation.
+
+    Several processes train as one would: each computes its share of every batch, and all of them the loss of the whole
+    batch and the same step (:mod:`spd_bench.training.distributed`).
     """
 
     def __init__(
@@ -56,11 +63,14 @@ class PromptTrainer(TrackedTrainer):
         device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net compares this signature
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
+        # Several processes share the work in our own way, of which nnU-Net's loop need not know.
+        self.is_ddp = False
         self.enable_deep_supervision = False
         self.grad_scaler = None
         self.slice_indices: dict[str, SliceIndex] = {}
         self.train_cases: list[str] = []
         self.validation_cases: list[str] = []
+        self.replica: Callable[[WindowBatch], Outputs] = self.outputs
 
     @classmethod
     def recorded_settings(cls, settings: TrainingSettings) -> dict[str, Any]:
@@ -73,14 +83,22 @@ class PromptTrainer(TrackedTrainer):
         """Logits (N, R, R) of a batch that lies on the device."""
         raise NotImplementedError
 
-    def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
+    def batch_loss(self, logits: Tensor, targets: Targets) -> Tensor:
         """The loss of a batch: L_seg averaged over its slices."""
-        return segmentation_loss(logits, batch.masks, self.segmentation_loss_settings)
+        return segmentation_loss(logits, targets.masks, self.segmentation_loss_settings)
+
+    def outputs(self, batch: WindowBatch) -> Outputs:
+        """All that the loss is computed from, in single precision; ``logits`` (N, R, R) are the method's answer."""
+        return {"logits": self.predict_batch(batch).float()}
+
+    def outputs_loss(self, outputs: Outputs, targets: Targets) -> Tensor:
+        """The loss of a batch from :meth:`outputs`."""
+        return self.batch_loss(outputs["logits"], targets)
 
     def logits_and_loss(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
-        """Logits (N, R, R) in single precision and the loss of a batch that lies on the device."""
-        logits = self.predict_batch(batch).float()
-        return logits, self.batch_loss(logits, batch)
+        """Logits (N, R, R) and the loss of the batch of which this process's share lies on the device."""
+        outputs = whole_outputs(self.replica(batch))
+        return outputs["logits"], self.outputs_loss(outputs, whole_targets(batch))
 
     @property
     def segmentation_loss_settings(self) -> LossSettings:
@@ -91,6 +109,11 @@ class PromptTrainer(TrackedTrainer):
     def neighbours(self) -> Neighbours:
         """The neighbouring slices that come with each slice."""
         return "none"
+
+    @property
+    def fewest_windows(self) -> int:
+        """Windows in the run's smallest batch: more processes than that cannot share it."""
+        return windows_in_batch(self.settings.batch_size, self.neighbours)
 
     @property
     def steps_in_stage(self) -> int:
@@ -128,12 +151,23 @@ class PromptTrainer(TrackedTrainer):
 
     def initialize(self) -> None:
         """Build the network; where the settings say so, an image encoder that is trained saves memory."""
+        windows = self.fewest_windows
+        if processes() > windows:
+            raise InputError(
+                f"{processes()} processes cannot share batches of {windows} window(s) of neighbouring slices",
+                remedy="train with fewer, or give a larger --batch-size",
+            )
         super().initialize()
+        self.share_steps()
         encoder = getattr(getattr(self.bare_network, "sam", None), "image_encoder", None)
         trained = encoder is not None and any(parameter.requires_grad for parameter in encoder.parameters())
         if self.settings.gradient_checkpointing and trained and can_checkpoint(encoder):
             set_gradient_checkpointing(encoder, enabled=True)
             self.notes["gradient_checkpointing"] = True
+
+    def share_steps(self) -> None:
+        """Let several processes share the steps; anew whenever other parameters are to be trained."""
+        self.replica = replicated(self.network, self.outputs)
 
     def _do_i_compile(self) -> bool:
         return False
@@ -149,17 +183,8 @@ class PromptTrainer(TrackedTrainer):
 
     def configure_optimizers(self) -> tuple[Adam | AdamW, LambdaLR | ReduceLROnPlateau]:
         """The optimiser of what is trainable now, and its schedule over the running stage."""
-        settings = self.settings
         parameters = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-        kind = _OPTIMIZERS[settings.optimizer]
-        optimizer = kind(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        if settings.schedule == "plateau":
-            return optimizer, ReduceLROnPlateau(optimizer, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE)
-        if settings.schedule == "constant":
-            return optimizer, LambdaLR(optimizer, lambda _: 1.0)
-        steps = self.steps_in_stage
-        warmup = max(1, round(settings.warmup_share * steps))
-        return optimizer, LambdaLR(optimizer, lambda step: warmup_cosine(step, warmup=warmup, steps=steps))
+        return optimizer_and_schedule(parameters, self.settings, steps=self.steps_in_stage)
 
     def get_dataloaders(self) -> tuple[BatchStream, BatchStream]:
         """Streams of training and validation batches."""
@@ -202,7 +227,8 @@ class PromptTrainer(TrackedTrainer):
         """Processes that read batches; beside a CPU that trains they would only take its cores."""
         if self.settings.workers is not None:
             return self.settings.workers
-        return min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) - 1)) if self.device.type == "cuda" else 0
+        own_cores = (os.cpu_count() or 1) // place_on_machine()[1]
+        return min(_MOST_WORKERS, max(1, own_cores - 1)) if self.device.type == "cuda" else 0
 
     def _sampler(self, candidates: dict[str, NDArray[np.int64]], *, batches: int, augment: bool) -> WindowSampler:
         return WindowSampler(
@@ -252,7 +278,7 @@ class PromptTrainer(TrackedTrainer):
         batch = self.to_device(batch)
         with self.precision():
             logits, loss = self.logits_and_loss(batch)
-        predicted, target = logits > 0, batch.masks > 0
+        predicted, target = logits > 0, every_row(batch.masks) > 0
         return {
             "loss": float(loss),
             "tp_hard": np.array([int((predicted & target).sum())]),
@@ -284,11 +310,3 @@ class PromptTrainer(TrackedTrainer):
     def to_device(self, batch: WindowBatch) -> WindowBatch:
         """The batch on the training device; points stay where they are."""
         return batch.to(self.device)
-
-
-def warmup_cosine(step: int, *, warmup: int, steps: int) -> float:
-    """Factor of the learning rate at ``step``: linear rise over ``warmup`` steps, cosine fall to 0 at ``steps``."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
-    return 0.5 * (1 + math.cos(math.pi * progress))

@@ -9,15 +9,19 @@ import sys
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import torch
 
 from spd_bench.errors import InputError
 from spd_bench.storage import read_json, write_json
+from spd_bench.training.distributed import processes
 
 RECORD_NAME = "run.json"
 _PACKAGES = ("spd_bench", "torch", "torchvision", "nnunetv2", "segment-anything", "peft", "numpy", "scipy", "SimpleITK")
+
+# JSON writes 2.0 as it likes; typing has an origin of its own for alternatives.
+_KINDS: dict[Any, Any] = {float: int | float, str | None: str | None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,17 +81,29 @@ def read_record(folder: Path) -> RunRecord | None:
     if not path.is_file():
         return None
     try:
-        return RunRecord(**read_json(path))
+        record = RunRecord(**read_json(path))
+        _check_types(record)
     except TypeError as error:
         raise InputError(f"not a run record ({error})", file=path, remedy="remove the run's folder") from error
+    return record
+
+
+def _check_types(record: RunRecord) -> None:
+    """Raise TypeError where a field holds something else than it says; what a dict holds is not looked at."""
+    for name, kind in get_type_hints(RunRecord).items():
+        value = getattr(record, name)
+        if not isinstance(value, _KINDS.get(kind) or get_origin(kind) or kind):
+            msg = f"{name} is {value!r}"
+            raise TypeError(msg)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Device, package versions, platform and git commit, without the machine's name."""
+    """Device, processes that train together, package versions, platform and git commit, without the machine's name."""
     return {
         "device": torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else f"cpu, {torch.get_num_threads()} threads",
+        "processes": processes(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "python": platform.python_version(),
         "system": platform.system(),

@@ -16,12 +16,15 @@ import torch
 from nnunetv2.utilities.label_handling.label_handling import determine_num_input_channels
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
 from torch import nn
+from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.planning.plan import Plan
+from spd_bench.planning.sums import check_sums
 from spd_bench.storage import remove_leftovers
 from spd_bench.training.batch_size import choose_batch_size
 from spd_bench.training.checkpoints import FINAL, LATEST, PREVIOUS, begun_checkpoint, read_checkpoint
+from spd_bench.training.distributed import on_main
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.records import RECORD_NAME, RunRecord, environment, peak_memory_mb
 from spd_bench.training.settings import TrainingSettings
@@ -70,6 +73,9 @@ def recorded_method_settings(settings: dict[str, Any]) -> dict[str, Any]:
 def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool = False) -> RunRecord:
     """Train and write checkpoints and ``run.json`` into ``folder``.
 
+    Several processes that have joined (:mod:`spd_bench.training.distributed`) call this alike; how many they are is no
+    part of the run, which any number may continue.
+
     Args:
         run: what to train.
         folder: where nnU-Net's trainer will write (results/dataset/trainer__plans__configuration/fold_k).
@@ -77,10 +83,11 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         resume: continue from the last whole epoch instead of starting afresh.
 
     Raises:
-        InputError: there is nothing to continue, or the unfinished run was made with other settings.
+        InputError: there is nothing to continue, the unfinished run was made with other settings, or a preprocessed
+            case is not as it was written.
     """
-    run.plan.split(run.fold)
-    begun = begun_checkpoint(folder) if resume else None
+    on_main(lambda: _check_preprocessed(run))
+    begun = on_main(lambda: begun_checkpoint(folder)) if resume else None
     if resume and begun is None:
         state = "the run is complete, nothing" if (folder / FINAL).is_file() else "nothing"
         raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
@@ -88,7 +95,7 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         torch.cuda.reset_peak_memory_stats(device)
     if begun is not None:
         check_same_run(run, begun)
-    remove_leftovers(folder)
+    on_main(lambda: remove_leftovers(folder))
     started = time.monotonic()
     fitted, batch = _fitted_to_memory(run, device=device, begun=begun)
     with single_process_loading(device), flushed_denormals(), contextlib.redirect_stdout(io.StringIO()):
@@ -102,9 +109,21 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         else:
             trainer.initialize()
             # Not before: options that do not fit have been refused by now, and cost no finished run.
-            _remove_earlier_run(folder, log=Path(trainer.log_file))
+            on_main(lambda: _remove_earlier_run(folder, log=Path(trainer.log_file)))
         trainer.run_training()
-    return _record(run, trainer, folder=folder, device=device, seconds=time.monotonic() - started)
+    seconds = time.monotonic() - started
+    return on_main(lambda: _record(run, trainer, folder=folder, device=device, seconds=seconds))
+
+
+def _check_preprocessed(run: TrainingRun) -> None:
+    """Raise InputError where a training or validation case is damaged, before anything of the run is touched."""
+    split = run.plan.split(run.fold)
+    _, configuration = run.plan.managers(run.configuration)
+    check_sums(
+        run.plan.folder / configuration.data_identifier,
+        [*split["train"], *split["val"]],
+        progress=lambda cases: tqdm(list(cases), "checking preprocessed cases", unit="case", leave=False),
+    )
 
 
 def _fitted_to_memory(

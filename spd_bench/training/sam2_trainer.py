@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,8 +18,9 @@ from spd_bench.models.sam2_frame import decode_frame_with_scores, train_only
 from spd_bench.models.sam2_weights import load_sam2_weights
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.prompted import prompted_logits
+from spd_bench.training.replica import Outputs
 from spd_bench.training.sam2_settings import Sam2Settings
-from spd_bench.training.windows import Points, WindowBatch
+from spd_bench.training.windows import Points, Targets, WindowBatch
 
 if TYPE_CHECKING:
     from transformers import Sam2VideoModel
@@ -40,7 +42,6 @@ class Sam2Trainer(PromptTrainer):
     ) -> None:
         super().__init__(plans, configuration, fold, dataset_json, device)
         self.row = Sam2Settings(**plans["spd_method"])
-        self._object_loss = torch.zeros(())
 
     @staticmethod
     def build_network_architecture(
@@ -73,20 +74,32 @@ class Sam2Trainer(PromptTrainer):
         super().on_train_epoch_start()
         self.network.eval()
 
-    def predict_batch(self, batch: WindowBatch) -> Tensor:
-        """Mask logits (N, R, R) from the raw points of each slice alone."""
-        self._object_loss = batch.masks.new_zeros(())
-        return prompted_logits(batch, "skip", lambda chosen, points: self._decode(batch, list(chosen), points))
+    def outputs(self, batch: WindowBatch) -> Outputs:
+        """Mask logits (N, R, R) from the raw points of each slice alone, the score of there being an object (N,).
 
-    def _decode(self, batch: WindowBatch, chosen: list[int], points: Points) -> Tensor:
-        output = decode_frame_with_scores(self.model, batch.images[chosen], points)
-        present = batch.masks[chosen].flatten(1).amax(dim=1)
-        self._object_loss = functional.binary_cross_entropy_with_logits(output.object_score.float(), present)
-        return output.logits
+        ``decoded`` (N,) is 1 for the slices that have a point, and so a score, else 0.
+        """
+        scores, decoded = batch.masks.new_zeros(2, len(batch.points)).unbind()
 
-    def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
+        def decode(chosen: Sequence[int], points: Points) -> Tensor:
+            nonlocal scores, decoded
+            output = decode_frame_with_scores(self.model, batch.images[list(chosen)], points)
+            rows = torch.tensor(chosen, device=scores.device)
+            scores = scores.index_copy(0, rows, output.object_score.float())
+            decoded = decoded.index_fill(0, rows, 1)
+            return output.logits
+
+        logits = prompted_logits(batch, "skip", decode)
+        return {"logits": logits, "object_scores": scores, "decoded": decoded}
+
+    def outputs_loss(self, outputs: Outputs, targets: Targets) -> Tensor:
         """The mask losses, and the cross-entropy of the score by which SAM 2 leaves a slice empty."""
-        return super().batch_loss(logits, batch) + self._object_loss
+        loss = super().outputs_loss(outputs, targets)
+        decoded = outputs["decoded"] > 0
+        if not decoded.any():
+            return loss
+        present = targets.masks[decoded].flatten(1).amax(dim=1)
+        return loss + functional.binary_cross_entropy_with_logits(outputs["object_scores"][decoded], present)
 
     def candidate_slices(self, case: str) -> NDArray[np.int64]:
         """The slices that have a point."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -23,16 +22,20 @@ from spd_bench.models.distillation import slices_with_candidates
 from spd_bench.models.inference import saliency_volume
 from spd_bench.models.sam import build_sam
 from spd_bench.models.spd import SPDNetwork
+from spd_bench.planning.preprocessed_cases import PreprocessedCases
 from spd_bench.storage import sha256_of_json
+from spd_bench.training.batch_stream import BatchStream
 from spd_bench.training.distilling import CANDIDATE_THRESHOLDS, SalientCase, distill_cases, shares_of
+from spd_bench.training.distributed import is_main, on_main
 from spd_bench.training.embedding_cache import EmbeddingCache, weights_digest
 from spd_bench.training.embedding_stage import SlicesToEmbed, embed_slices
 from spd_bench.training.embedding_windows import EmbeddedWindowDataset
 from spd_bench.training.prompt_trainer import PromptTrainer
 from spd_bench.training.prompted import prompted_logits
+from spd_bench.training.replica import Outputs
 from spd_bench.training.spd_settings import SPDSettings
 from spd_bench.training.threshold_choice import Volume, choose_threshold
-from spd_bench.training.windows import BatchStream, Neighbours, Points, WindowBatch
+from spd_bench.training.windows import Neighbours, Points, Targets, WindowBatch, windows_in_batch
 
 _STAGES = 2
 
@@ -93,6 +96,11 @@ class SPDTrainer(PromptTrainer):
         """Stage II compares neighbouring slices."""
         return "none" if self.stage == 1 else self.spd.psc_direction
 
+    @property
+    def fewest_windows(self) -> int:
+        """Those of Stage II, where neighbours come along."""
+        return windows_in_batch(self.settings.batch_size, self.spd.psc_direction)
+
     @staticmethod
     def build_network_architecture(
         plans_manager: PlansManager,
@@ -120,16 +128,21 @@ class SPDTrainer(PromptTrainer):
             return saliency
         return self._masks(batch, self.encode(batch.images) if batch.embeddings is None else batch.embeddings.float())
 
-    def logits_and_loss(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    def outputs(self, batch: WindowBatch) -> Outputs:
         """In Stage I the saliency logits; masks from the raw points beside them where these have a weight."""
-        weight = self.network.settings.stage_one_mask_weight
-        if self.stage == 2 or not weight:
-            return super().logits_and_loss(batch)
+        if self.stage == 2 or not self.network.settings.stage_one_mask_weight:
+            return super().outputs(batch)
         embeddings = self.network.encode(batch.images)
-        saliency = self.network.saliency_logits(embeddings).float()
-        masks = self._masks(batch, embeddings).float()
-        loss = self.batch_loss(saliency, batch) + weight * segmentation_loss(masks, batch.masks, self.settings.loss)
-        return saliency, loss
+        saliency = self.network.saliency_logits(embeddings)
+        return {"logits": saliency.float(), "masks": self._masks(batch, embeddings).float()}
+
+    def outputs_loss(self, outputs: Outputs, targets: Targets) -> Tensor:
+        """The loss of the logits, and that of the masks of Stage I with its weight."""
+        loss = super().outputs_loss(outputs, targets)
+        if "masks" in outputs:
+            masks = segmentation_loss(outputs["masks"], targets.masks, self.settings.loss)
+            loss = loss + self.network.settings.stage_one_mask_weight * masks
+        return loss
 
     def _masks(self, batch: WindowBatch, embeddings: Tensor) -> Tensor:
         """Mask logits (N, R, R) from the batch's points."""
@@ -144,12 +157,12 @@ class SPDTrainer(PromptTrainer):
             embeddings: Tensor = self.network.encode(images.to(self.device))
         return embeddings
 
-    def batch_loss(self, logits: Tensor, batch: WindowBatch) -> Tensor:
+    def batch_loss(self, logits: Tensor, targets: Targets) -> Tensor:
         """L_seg, in Stage II with 0.1 L_psc over neighbouring slices."""
-        loss = super().batch_loss(logits, batch)
-        if self.stage == 2 and self.spd.psc_weight > 0 and len(batch.pairs):
+        loss = super().batch_loss(logits, targets)
+        if self.stage == 2 and self.spd.psc_weight > 0 and len(targets.pairs):
             probabilities = torch.sigmoid(logits)
-            first, second = batch.pairs.unbind(dim=1)
+            first, second = targets.pairs.unbind(dim=1)
             loss = loss + self.spd.psc_weight * pairwise_slice_consistency(probabilities[first], probabilities[second])
         return loss
 
@@ -198,7 +211,7 @@ class SPDTrainer(PromptTrainer):
 
     def on_train_start(self) -> None:
         """Remove what an earlier run left of embeddings that this one cannot use."""
-        if self.current_epoch < self.stage_one_epochs or self.spd.embedding_cache == "none":
+        if is_main() and (self.current_epoch < self.stage_one_epochs or self.spd.embedding_cache == "none"):
             shutil.rmtree(self.embedding_folder, ignore_errors=True)
         super().on_train_start()
 
@@ -207,7 +220,8 @@ class SPDTrainer(PromptTrainer):
         if self.spd.threshold is None:
             self._choose_threshold()
         super().on_train_end()
-        shutil.rmtree(self.embedding_folder, ignore_errors=True)
+        if is_main():
+            shutil.rmtree(self.embedding_folder, ignore_errors=True)
 
     @property
     def embedding_folder(self) -> Path:
@@ -217,6 +231,7 @@ class SPDTrainer(PromptTrainer):
     def _enter_stage_two(self) -> None:
         self.stage = 2
         self.network.train_stage_two()
+        self.share_steps()
         self.optimizer, self.lr_scheduler = self.configure_optimizers()
 
     @property
@@ -225,27 +240,27 @@ class SPDTrainer(PromptTrainer):
 
     def _load_volume(self, case: str) -> Volume:
         """A training or validation case, whole, with its noisy points."""
-        cases = nnUNetDatasetBlosc2(self.preprocessed_dataset_folder, [case])
-        data, labels, _, _ = cases.load_case(case)
+        cases = PreprocessedCases(self.preprocessed_dataset_folder, [case])
+        images, labels = cases.read_slices(case)
         channels = self.configuration_manager.configuration["spd"]["channels"]
         return Volume(
-            slices=np.asarray(data[:])[channels].transpose(1, 0, 2, 3),
-            points=self.slice_indices[case].points,
-            masks=np.asarray(labels[0]),
+            slices=images[channels].transpose(1, 0, 2, 3), points=self.slice_indices[case].points, masks=labels
         )
 
     def _choose_threshold(self) -> None:
         """Take the threshold with which the decoder, as it is now, segments the validation cases best."""
         trained_with = self.notes["threshold"]["tau"]
-        choice = choose_threshold(
-            self.network,
-            self._load_volume,
-            cases=tqdm(sorted(self.validation_cases), "choosing tau, validation", unit="case", leave=False),
-            # What it was trained with comes first: it stays where no other is better.
-            candidates=(trained_with, *CANDIDATE_THRESHOLDS),
-            context=self._context,
-            empty_prompt=self.spd.empty_prompt,
-            device=self.device,
+        choice = on_main(
+            lambda: choose_threshold(
+                self.network,
+                self._load_volume,
+                cases=tqdm(sorted(self.validation_cases), "choosing tau, validation", unit="case", leave=False),
+                # What it was trained with comes first: it stays where no other is better.
+                candidates=(trained_with, *CANDIDATE_THRESHOLDS),
+                context=self._context,
+                empty_prompt=self.spd.empty_prompt,
+                device=self.device,
+            )
         )
         self.network.threshold.fill_(choice.threshold)
         self.notes["threshold"] |= {
@@ -274,12 +289,14 @@ class SPDTrainer(PromptTrainer):
                 saliency[asked] = saliency_volume(self.network, volume.slices[asked], device=self.device)
             return SalientCase(saliency=saliency, points=volume.points, masks=volume.masks)
 
-        found = distill_cases(
-            load,
-            training=tqdm(sorted(self.train_cases), "distilling prompts", unit="case", leave=False),
-            validation=tqdm(sorted(self.validation_cases), "distilling, validation", unit="case", leave=False),
-            threshold=self.spd.threshold,
-            context=context,
+        found = on_main(
+            lambda: distill_cases(
+                load,
+                training=tqdm(sorted(self.train_cases), "distilling prompts", unit="case", leave=False),
+                validation=tqdm(sorted(self.validation_cases), "distilling, validation", unit="case", leave=False),
+                threshold=self.spd.threshold,
+                context=context,
+            )
         )
         if not any(len(points) for case in self.train_cases for points in found.points[case]):
             raise InputError(
@@ -296,7 +313,6 @@ class SPDTrainer(PromptTrainer):
     def _embed(self) -> EmbeddedWindowDataset | None:
         """Encode the slices that Stage II draws; None where they do not fit on the disk."""
         cache = self._cache()
-        cache.remove_others()
         training, validation = self.window_samplers()
         self.network.eval()
         choice, embedded = embed_slices(
@@ -338,5 +354,6 @@ class SPDTrainer(PromptTrainer):
 
     def _tell(self, line: str) -> None:
         """One line on the console, above the progress bar, and in the log."""
-        tqdm.write(line, file=sys.stderr)
+        if is_main():
+            tqdm.write(line, file=sys.stderr)
         self.print_to_log_file(line)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from torch import nn
 from torch._dynamo import OptimizedModule
 from tqdm import tqdm
 
+from spd_bench.planning.preprocessed_cases import PreprocessedCases
 from spd_bench.training.checkpoints import LATEST, PREVIOUS, read_checkpoint, write_checkpoint
+from spd_bench.training.distributed import is_main, on_main, rank
 from spd_bench.training.settings import TrainingSettings
 
 _PLOT_EVERY = 10
@@ -28,7 +31,8 @@ class TrackedTrainer(nnUNetTrainer):
     under ``spd_training``, because nnU-Net's constructor takes exactly these five arguments.
 
     Unlike nnU-Net it writes a checkpoint after every epoch, atomically and from plain types, so that
-    ``torch.load(..., weights_only=True)`` reads it; and it seeds every epoch by (seed, epoch).
+    ``torch.load(..., weights_only=True)`` reads it; and it seeds every epoch by (seed, epoch). Where several processes
+    train, the main one alone writes and shows its progress.
     """
 
     def __init__(
@@ -39,10 +43,12 @@ class TrackedTrainer(nnUNetTrainer):
         dataset_json: dict[str, Any],
         device: torch.device = torch.device("cuda"),  # noqa: B008 - nnU-Net compares this signature
     ) -> None:
-        super().__init__(plans, configuration, fold, dataset_json, device)
-        if not self.is_ddp:
-            # nnU-Net takes the first GPU whichever it is given.
-            self.device = device
+        with warnings.catch_warnings():
+            # nnU-Net takes it for granted that several processes have GPUs, and scales gradients for them.
+            warnings.filterwarnings("ignore", message=".*GradScaler is enabled, but CUDA is not available")
+            super().__init__(plans, configuration, fold, dataset_json, device)
+        # nnU-Net takes the first GPU, or that of the process's number, whichever it is given.
+        self.device = device
         self.settings = TrainingSettings.from_json(plans["spd_training"])
         self.num_epochs = self.settings.epochs
         self.num_iterations_per_epoch = self.settings.iterations_per_epoch
@@ -81,13 +87,22 @@ class TrackedTrainer(nnUNetTrainer):
         """Build network and optimiser from the seed."""
         self._seed(-1)
         super().initialize()
+        self.dataset_class = PreprocessedCases
 
     def run_training(self) -> None:
         """Run nnU-Net's loop under a progress bar over all iterations."""
         total = self.num_epochs * self.num_iterations_per_epoch
         done = self.current_epoch * self.num_iterations_per_epoch
-        with tqdm(total=total, initial=done, unit="step", dynamic_ncols=True) as self.progress:
+        hidden = not is_main()
+        with tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=hidden) as self.progress:
             super().run_training()
+
+    def on_train_start(self) -> None:
+        """Read the data, and leave nnU-Net's files beside the results."""
+        if is_main():
+            super().on_train_start()
+        else:
+            self.dataloader_train, self.dataloader_val = self.get_dataloaders()
 
     def on_epoch_start(self) -> None:
         """Seed the epoch, so that a continued run draws what an uninterrupted one would have drawn."""
@@ -120,12 +135,15 @@ class TrackedTrainer(nnUNetTrainer):
         last = self.current_epoch == self.num_epochs - 1
         if not last:
             self.save_checkpoint(str(Path(self.output_folder, LATEST)))
-        if last or (self.current_epoch + 1) % _PLOT_EVERY == 0:
+        if is_main() and (last or (self.current_epoch + 1) % _PLOT_EVERY == 0):
             self.logger.plot_progress_png(self.output_folder)
         self.current_epoch += 1
 
     def save_checkpoint(self, filename: str) -> None:
         """Write a checkpoint atomically, from types that load with ``weights_only=True``."""
+        on_main(lambda: self._write_checkpoint(Path(filename)))
+
+    def _write_checkpoint(self, path: Path) -> None:
         checkpoint = {
             "network_weights": self.bare_network.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
@@ -138,12 +156,13 @@ class TrackedTrainer(nnUNetTrainer):
             "trainer_name": type(self).__name__,
             "inference_allowed_mirroring_axes": self.inference_allowed_mirroring_axes,
         }
-        write_checkpoint(Path(filename), checkpoint)
+        write_checkpoint(path, checkpoint)
 
     def on_train_end(self) -> None:
         """Save the network; the checkpoints on the way have served."""
         super().on_train_end()
-        Path(self.output_folder, PREVIOUS).unlink(missing_ok=True)
+        if is_main():
+            Path(self.output_folder, PREVIOUS).unlink(missing_ok=True)
 
     def load_checkpoint(self, filename_or_checkpoint: str) -> None:
         """Take up a run where its checkpoint left it."""
@@ -172,7 +191,9 @@ class TrackedTrainer(nnUNetTrainer):
         """The reverse of :meth:`scheduler_state`."""
 
     def _seed(self, epoch: int) -> None:
-        seed = int(np.random.SeedSequence([self.settings.seed, epoch + 1]).generate_state(1)[0])
+        # The weights begin alike in all processes; what is drawn in an epoch (dropout) belongs to other slices in each.
+        process = [rank()] if epoch >= 0 and not is_main() else []
+        seed = int(np.random.SeedSequence([self.settings.seed, epoch + 1, *process]).generate_state(1)[0])
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)

@@ -10,12 +10,12 @@ from typing import Literal
 
 import numpy as np
 import torch
-from nnunetv2.training.dataloading.nnunet_dataset import nnUNetDatasetBlosc2
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from spd_bench.errors import InputError
+from spd_bench.planning.preprocessed_cases import PreprocessedCases
 from spd_bench.planning.preprocessing import slice_index_folder
 from spd_bench.storage import read_json
 from spd_bench.training.augmentation import Augmentation, augment_slices, draw_augmentation
@@ -58,22 +58,33 @@ class Window:
 
 
 @dataclass(frozen=True, kw_only=True)
-class WindowBatch:
+class Targets:
+    """What a loss compares the network's answers with.
+
+    Attributes:
+        masks: (N, R, R), 0 or 1.
+        pairs: (P, 2) indices of slices that are neighbours in their volume, lower slice first.
+    """
+
+    masks: Tensor
+    pairs: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowBatch(Targets):
     """Windows side by side.
 
     Attributes:
-        images: (N, 3, R, R) in [-1, 1].
         masks: (N, R, R), 0 or 1.
-        points: for each of the N slices (N_i, 2) integer (x, y).
         pairs: (P, 2) indices of slices that are neighbours in their volume, lower slice first.
+        images: (N, 3, R, R) in [-1, 1].
+        points: for each of the N slices (N_i, 2) integer (x, y).
         embeddings: (N, C, h, w) of slices that were encoded before, in half precision; ``images`` is then without
             channels, (N, 0, R, R). None where the network is to encode the images.
     """
 
     images: Tensor
-    masks: Tensor
     points: Points
-    pairs: Tensor
     embeddings: Tensor | None = None
 
     def to(self, device: torch.device) -> WindowBatch:
@@ -110,7 +121,7 @@ class WindowDataset(Dataset[WindowBatch]):
     def __init__(
         self, *, folder: Path, channels: Sequence[int], points: Mapping[str, Points], settings: TrainingSettings
     ) -> None:
-        self._cases = nnUNetDatasetBlosc2(str(folder), sorted(points))
+        self._cases = PreprocessedCases(str(folder), sorted(points))
         self._channels = list(channels)
         self._points = points
         self._settings = settings
@@ -123,10 +134,9 @@ class WindowDataset(Dataset[WindowBatch]):
 
     def read(self, case: str, slices: Sequence[int], augmentation: Augmentation | None = None) -> WindowBatch:
         """Slices of a case, given in rising order, as they are or all augmented alike."""
-        data, labels, _, _ = self._cases.load_case(case)
-        volume = np.concatenate([data[:, z : z + 1] for z in slices], axis=1)
+        volume, labels = self._cases.read_slices(case, slices)
         images = torch.from_numpy(volume[self._channels]).transpose(0, 1).contiguous()
-        masks = torch.from_numpy(np.concatenate([labels[0, z : z + 1] for z in slices]).astype(np.float32))
+        masks = torch.from_numpy(labels.astype(np.float32))
         points = [self._points[case][z] for z in slices]
         if augmentation is not None:
             images, masks, points = augment_slices(images, masks, points, augmentation)
@@ -150,6 +160,11 @@ def join_windows(windows: Sequence[WindowBatch]) -> WindowBatch:
         pairs=torch.cat([window.pairs + int(start) for window, start in zip(windows, starts, strict=False)]),
         embeddings=torch.cat(embeddings) if embeddings else None,
     )
+
+
+def windows_in_batch(batch_size: int, neighbours: Neighbours) -> int:
+    """How many windows make a batch of so many slices, at least one."""
+    return max(1, batch_size // len(_OFFSETS[neighbours]))
 
 
 class WindowSampler(Sampler[list[Window]]):
@@ -186,7 +201,7 @@ class WindowSampler(Sampler[list[Window]]):
         self._with_target = [(case, z) for case, z in flat if indices[case].has_target[z]]
         self._without_target = [(case, z) for case, z in flat if not indices[case].has_target[z]]
         self._depths = {case: len(index.has_target) for case, index in indices.items()}
-        self._offsets = _OFFSETS[neighbours]
+        self._neighbours = neighbours
         self._batches = batches
         self._settings = settings
         self._augment = augment
@@ -198,7 +213,7 @@ class WindowSampler(Sampler[list[Window]]):
     def __iter__(self) -> Iterator[list[Window]]:
         seed = (self._settings.seed, self.epoch, int(self._augment))
         generator = np.random.default_rng(seed)
-        count = max(1, self._settings.batch_size // len(self._offsets))
+        count = windows_in_batch(self._settings.batch_size, self._neighbours)
         for batch in range(self._batches):
             with_target = self._with_target_until(batch + 1, count) - self._with_target_until(batch, count)
             windows = []
@@ -216,31 +231,5 @@ class WindowSampler(Sampler[list[Window]]):
         return math.floor(batch * count * self._settings.foreground_share + 0.5)
 
     def _window(self, case: str, z: int, seed: tuple[int, ...]) -> Window:
-        slices = tuple(z + offset for offset in self._offsets if 0 <= z + offset < self._depths[case])
+        slices = tuple(z + offset for offset in _OFFSETS[self._neighbours] if 0 <= z + offset < self._depths[case])
         return Window(case=case, slices=slices, seed=seed if self._augment else None)
-
-
-class BatchStream:
-    """An endless iterator over a loader, as nnU-Net's loop wants it; each epoch is started by its number."""
-
-    def __init__(self, *, dataset: Dataset[WindowBatch], sampler: WindowSampler, workers: int) -> None:
-        self._sampler = sampler
-        self._loader = DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            num_workers=workers,
-            collate_fn=join_windows,
-            # Starting workers can take as long as an epoch of Stage II.
-            persistent_workers=workers > 0,
-            pin_memory=workers > 0 and torch.cuda.is_available(),
-            prefetch_factor=4 if workers else None,
-        )
-        self._iterator: Iterator[WindowBatch] = iter(())
-
-    def start_epoch(self, epoch: int) -> None:
-        """Begin the batches of an epoch."""
-        self._sampler.epoch = epoch
-        self._iterator = iter(self._loader)
-
-    def __next__(self) -> WindowBatch:
-        return next(self._iterator)

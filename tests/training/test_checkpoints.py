@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pathlib
 import platform
 import socket
@@ -262,3 +263,8 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     )
     record.write(tmp_path)
     assert read_record(tmp_path) == record
+    content = json.loads((tmp_path / "run.json").read_text())
+    for field, value in [("hashes", None), ("fold", "1"), ("seed", 0.5), ("backbone", []), ("seconds", [1])]:
+        (tmp_path / "run.json").write_text(json.dumps(content | {field: value}))
+        with pytest.raises(InputError, match=rf"not a run record \({field} is .*run\.json"):
+            read_record(tmp_path)

@@ -12,7 +12,7 @@ import pytest
 
 from spd_bench.errors import InputError
 from spd_bench.losses import LossSettings
-from spd_bench.training.prompt_trainer import warmup_cosine
+from spd_bench.training.schedules import warmup_cosine
 from spd_bench.training.settings import Budget, TrainingSettings, pretrained_training, scratch_training
 from spd_bench.training.spd_settings import SPDSettings
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from spd_bench.errors import InputError
 from spd_bench.planning.preprocessing import slice_index_folder
 from spd_bench.storage import write_json
+from spd_bench.training.batch_stream import BatchStream
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.windows import (
-    BatchStream,
     SliceIndex,
     Window,
     WindowBatch,
