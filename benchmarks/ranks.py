@@ -1,0 +1,82 @@
+"""Training in several processes follows the loss curve of one process with the same global batch.
+
+    python -m benchmarks.ranks --work WORK
+    python -m benchmarks.ranks --work WORK --methods spd --processes 2 --epochs 4
+
+``spd_train --num-gpus N --device cpu`` as a user runs it, gloo between the processes. Losses of every epoch are
+compared with those of one process; the sums of a batch are taken in another order, so that rounding differs and grows
+with the steps. OUTPUT gets ranks.json; exit 1 where losses differ by more than 1e-4.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.killing import TrainingCommand
+from benchmarks.kills import RESULTS, outcome
+from benchmarks.phantom_plans import planned_phantoms
+from spd_bench.methods.registry import get_method
+from spd_bench.planning.plan import Plan
+from spd_bench.storage import write_json
+
+_MOST = 1e-4
+_LOSSES = ("train_losses", "val_losses")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train with one process and with several, compare, print and write."""
+    arguments = _parser().parse_args(argv)
+    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    rows = []
+    for method in arguments.methods:
+        alone = _losses(method, plan, processes=1, arguments=arguments)
+        for processes in tqdm(arguments.processes, method, unit="run"):
+            together = _losses(method, plan, processes=processes, arguments=arguments)
+            largest = {name: float(np.abs(np.subtract(alone[name], together[name])).max()) for name in _LOSSES}
+            rows.append({"method": method, "processes": processes, "epochs": arguments.epochs, **largest})
+            print(rows[-1])
+    write_json(arguments.output / "ranks.json", {"claim": (__doc__ or "").splitlines()[0], "rows": rows})
+    print(f"written: {arguments.output / 'ranks.json'}")
+    if any(row[name] > _MOST for row in rows for name in _LOSSES):
+        sys.exit(1)
+
+
+def _losses(method: str, plan: Plan, *, processes: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The losses of every epoch of a run with so many processes."""
+    results = arguments.work / f"ranks_{method}_{processes}"
+    shutil.rmtree(results, ignore_errors=True)
+    os.environ.update({"nnUNet_results": str(results)})
+    command = TrainingCommand(
+        arguments=(
+            *("-d", plan.dataset, "-m", method, "--device", "cpu", "--workers", "0", "--num-gpus", str(processes)),
+            *("--epochs", str(arguments.epochs), "--iterations", str(arguments.iterations), "--batch-size", "16"),
+        ),
+        folder=get_method(method).run_folder(results, plan, 0),
+    )
+    command.run()
+    log: dict[str, Any] = outcome(command.folder)["log"]
+    return log
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser.add_argument("--methods", nargs="+", default=("spd", "unet", "msa"), help="rows (spd unet msa)")
+    parser.add_argument("--processes", type=int, nargs="+", default=(2, 4), help="numbers of processes (2 4)")
+    parser.add_argument("--epochs", type=int, default=6, help="epochs (6)")
+    parser.add_argument("--iterations", type=int, default=4, help="steps in an epoch (4)")
+    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
+    return parser
+
+
+if __name__ == "__main__":
+    main()
