@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from spd_bench.errors import InputError
 from spd_bench.training.distributed import own_share
+from spd_bench.training.loading import ErrorsAsItems, checked, collated, end_workers
 from spd_bench.training.windows import Window, WindowBatch, WindowSampler, join_windows
 
 
@@ -33,16 +35,16 @@ class BatchStream:
     def __init__(self, *, dataset: Dataset[WindowBatch], sampler: WindowSampler, workers: int) -> None:
         self._sampler = sampler
         self._loader = DataLoader(
-            dataset,
+            ErrorsAsItems(dataset),
             batch_sampler=_OwnShares(sampler),
             num_workers=workers,
-            collate_fn=join_windows,
+            collate_fn=collated(join_windows),
             # Starting workers can take as long as an epoch of Stage II.
             persistent_workers=workers > 0,
             pin_memory=workers > 0 and torch.cuda.is_available(),
             prefetch_factor=4 if workers else None,
         )
-        self._iterator: Iterator[WindowBatch] = iter(())
+        self._iterator: Iterator[WindowBatch | InputError] = iter(())
 
     def start_epoch(self, epoch: int) -> None:
         """Begin the batches of an epoch."""
@@ -50,4 +52,9 @@ class BatchStream:
         self._iterator = iter(self._loader)
 
     def __next__(self) -> WindowBatch:
-        return next(self._iterator)
+        return checked(next(self._iterator))
+
+    def close(self) -> None:
+        """End the processes that read; a stream that is closed has no more batches."""
+        end_workers(self._iterator)
+        self._iterator = iter(())

@@ -16,6 +16,7 @@ from spd_bench.training.augmentation import move_points
 from spd_bench.training.distributed import is_main
 from spd_bench.training.embedding_cache import EmbeddingCache
 from spd_bench.training.embedding_views import DrawnSlices, View, view_of
+from spd_bench.training.loading import ErrorsAsItems, batches_of
 from spd_bench.training.settings import TrainingSettings
 from spd_bench.training.windows import Points, Window, WindowBatch, WindowDataset, neighbouring_pairs
 
@@ -87,9 +88,12 @@ def encode_views(
     """
     missing = {view: slices for view, slices in drawn.items() if not cache.holds(view, len(slices))}
     parts = _Parts(missing, images=images, settings=settings)
-    batches = iter(DataLoader(parts, batch_size=None, num_workers=workers))
+    loader = DataLoader(ErrorsAsItems(parts), batch_size=None, num_workers=workers)
     total = sum(map(len, missing.values()))
-    with tqdm(total=total, desc="encoding slices", unit="slice", leave=False, disable=not is_main()) as progress:
+    with (
+        batches_of(loader) as batches,
+        tqdm(total=total, desc="encoding slices", unit="slice", leave=False, disable=not is_main()) as progress,
+    ):
 
         def encoded(count: int) -> Iterator[tuple[Tensor, Tensor]]:
             for slices, masks in islice(batches, count):

@@ -144,10 +144,26 @@ class PromptTrainer(TrackedTrainer):
         sampler = self._sampler(candidates, batches=_TRIAL_STEPS, augment=True)
         self.dataloader_train = self._stream(self.train_cases, sampler)
         self.on_train_epoch_start()
-        for _ in range(_TRIAL_STEPS):
-            self.optimise(next(self.dataloader_train))
+        try:
+            for _ in range(_TRIAL_STEPS):
+                self.optimise(next(self.dataloader_train))
+        finally:
+            self.close_streams()
+
+    def close_streams(self) -> None:
+        """End the processes that read batches."""
+        for stream in (self.dataloader_train, self.dataloader_val):
+            if stream is not None:
+                stream.close()
 
     # nnU-Net's hooks.
+
+    def run_training(self) -> None:
+        """Run nnU-Net's loop; the processes that read batches end with it, however it ends."""
+        try:
+            super().run_training()
+        finally:
+            self.close_streams()
 
     def initialize(self) -> None:
         """Build the network; where the settings say so, an image encoder that is trained saves memory."""

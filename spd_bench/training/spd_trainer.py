@@ -185,6 +185,7 @@ class SPDTrainer(PromptTrainer):
         """Begin Stage II when its first epoch begins."""
         if self.stage == 1 and self.current_epoch >= self.stage_one_epochs:
             self._enter_stage_two()
+            self.close_streams()
             self.dataloader_train, self.dataloader_val = self.get_dataloaders()
         super().on_epoch_start()
 
