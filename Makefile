@@ -8,7 +8,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Every claim that is measured in minutes on a laptop; `python -m benchmarks.NAME --help` shows larger sizes.
 BENCHMARKS := distillation encoder inference metrics stage_one stage_two preprocessing scale
 
-.PHONY: install demo test benchmarks endurance quality clean
+# What runs, grids and files have to withstand; with `fuzz` an hour or two of two cores.
+FIRE := kills shared_grid ranks long_runs corruption
+
+.PHONY: install demo test benchmarks endurance fuzz quality clean
 
 install: $(STAMP)
 
@@ -28,7 +31,11 @@ benchmarks: $(STAMP)
 	for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 endurance: $(STAMP)
-	$(BIN)/python -m benchmarks.kills --work endurance
+	for name in $(FIRE); do $(BIN)/python -m benchmarks.$$name --work endurance || exit 1; done
+	$(MAKE) fuzz
+
+fuzz: $(STAMP)
+	$(BIN)/python -m benchmarks.fuzz --work endurance/fuzz
 
 quality: $(STAMP)
 	$(BIN)/ruff check .

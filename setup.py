@@ -41,7 +41,16 @@ FUZZ = ['atheris>=3; sys_platform == "linux" and python_version < "3.14"']
 # after other processes and their memory: tests and benchmarks only.
 TEST = ["pytest>=8", "hypothesis>=6", "medpy>=0.5", "selenium>=4.20", "psutil>=5.9"]
 # bandit (PyCQA) reads our code for what is unsafe, pip-audit (PyPA) asks which of the pinned versions are known to be.
-QUALITY = ["ruff>=0.12", "mypy>=1.15", "pandas-stubs", "scipy-stubs", "types-tqdm", "types-psutil", "bandit>=1.8", "pip-audit>=2.9"]
+QUALITY = [
+    "ruff>=0.12",
+    "mypy>=1.15",
+    "pandas-stubs",
+    "scipy-stubs",
+    "types-tqdm",
+    "types-psutil",
+    "bandit>=1.8",
+    "pip-audit>=2.9",
+]
 
 setup(
     name="spd_bench",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import json
 import os
@@ -80,7 +81,7 @@ def test_what_is_not_json_is_refused_and_the_old_file_stays(tmp_path: Path, valu
     assert (tmp_path / "a.json").read_text() == "old"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 100_000, gzip.compress(b"{}")])
 def test_an_unreadable_json_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(InputError, match=r"not readable as JSON .*a\.json"):

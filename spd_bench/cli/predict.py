@@ -64,7 +64,7 @@ def _run(arguments: argparse.Namespace) -> None:
     plan.split(arguments.fold)
     run = run_of(arguments, method, plan=plan, results=folders.results)
     record = read_record(run.folder)
-    if record is not None and record.hashes["plan"] != plan.hashes()["plan"]:
+    if record is not None and record.hashes.get("plan") != plan.hashes()["plan"]:
         raise InputError(
             "this run was trained on another plan of the dataset", file=run.folder, remedy="train it again"
         )

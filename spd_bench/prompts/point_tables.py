@@ -18,6 +18,9 @@ from spd_bench.errors import InputError
 from spd_bench.prompts.frames import agreed_frame
 from spd_bench.prompts.point_list import PointList
 
+_FARTHEST = 1e9
+_MOST_BYTES = 2**26
+"""A million points take less."""
 _SETTING = re.compile(r"#+\s*(\w+)\s*[=:]\s*(.*)")
 _MARKUPS_FRAMES = {"RAS": "ras_mm", "LPS": "lps_mm", "0": "ras_mm", "1": "lps_mm"}
 # Columns whose names leave no doubt: SNT's voxel beside its position, and Slicer's table of control points.
@@ -108,6 +111,9 @@ def _table(path: Path, *, delimiters: tuple[str, ...]) -> _Table:
 
 def _lines(path: Path) -> list[str]:
     try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise InputError(f"{size} bytes of text are too many", file=path, remedy="replace the file")
         content = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise InputError("file not found", file=path, remedy="check the path") from error
@@ -198,4 +204,7 @@ def _number(cell: str, line: int, path: Path) -> float:
     value = float(cell) if _is_number(cell) else math.nan
     if not math.isfinite(value):
         raise InputError(f"line {line}: {cell!r} is not a number", file=path, remedy="write numbers such as -12.5")
+    # In voxels a larger one could become infinite in mm.
+    if abs(value) >= _FARTHEST:
+        raise InputError(f"line {line}: {cell!r} is too far away", file=path, remedy="write mm or voxels")
     return value

@@ -147,8 +147,9 @@ def read_markups(path: Path) -> tuple[list[Markup], dict[str, Any]]:
 
 def _markup(markup: dict[str, Any]) -> Markup:
     system = markup.get("coordinateSystem", "LPS")
+    sign = _SIGN_TO_LPS[system]
     positions = [
-        np.asarray(point["position"], dtype=np.float64) * _SIGN_TO_LPS[system]
+        np.asarray(point["position"], dtype=np.float64) * sign
         for point in markup["controlPoints"]
         if point.get("positionStatus", "defined") == "defined"
     ]

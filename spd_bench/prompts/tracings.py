@@ -27,7 +27,11 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 GZIP_MAGIC = b"\x1f\x8b"
 _AXES = ("x", "y", "z")
 _SIZES = ("width", "height", "depth")
-_MAX_BYTES = 256 * 2**20
+_MAX_BYTES = 32 * 2**20
+"""Three hundred thousand points take less."""
+_LEAST_LIMIT = 2**20
+_MOST_GROWTH = 200
+"""Points in XML shrink to a tenth; what grows more than this out of its archive is made to fill the memory."""
 _REMEDY = "save the traces from Fiji once more, or name the right --format"
 # SNT validates what it opens against the document type inside the file.
 _DOCUMENT_TYPE = """<?xml version="1.0" encoding="UTF-8"?>
@@ -145,17 +149,20 @@ def _point_attributes(point: list[int], spacing: tuple[float, float, float] | No
 
 
 def _content(path: Path) -> bytes:
+    most = _MAX_BYTES
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
         if content.startswith(GZIP_MAGIC):
+            most = min(_MAX_BYTES, max(_LEAST_LIMIT, _MOST_GROWTH * len(content)))
             with gzip.open(io.BytesIO(content)) as stream:
-                content = stream.read(_MAX_BYTES + 1)
+                content = stream.read(most + 1)
     except FileNotFoundError as error:
         raise InputError("file not found", file=path, remedy="check the path") from error
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"file cannot be read ({error})", file=path, remedy=_REMEDY) from error
-    if len(content) > _MAX_BYTES:
-        raise InputError(f"more than {_MAX_BYTES} bytes of XML", file=path, remedy=_REMEDY)
+    if len(content) > most:
+        raise InputError(f"more than {most} bytes of XML", file=path, remedy=_REMEDY)
     return content
 
 
@@ -171,7 +178,10 @@ def _parse(content: bytes, path: Path) -> ElementTree.Element:
     parser.EndElementHandler = builder.end
     try:
         parser.Parse(content, True)
-    except (expat.ExpatError, LookupError) as error:
+    except InputError:
+        raise
+    # An encoding of several bytes is a plain ValueError.
+    except (expat.ExpatError, LookupError, ValueError) as error:
         raise InputError(f"not readable as XML ({error})", file=path, remedy=_REMEDY) from error
     return builder.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import chain, takewhile
 from pathlib import Path
@@ -72,7 +73,7 @@ def packed_files(files: Sequence[Path], *, announced: int) -> tuple[Path, ...]:
     Raises:
         InputError: files hold several channels, but not as many as announced; a file is unreadable.
     """
-    present = tuple(takewhile(Path.is_file, files))
+    present = tuple(takewhile(os.path.isfile, files))
     if not present or len(present) >= announced:
         return ()
     found = read_channels_header(present).channels

@@ -14,6 +14,7 @@ Only names and ``dataset.json`` are read here, and headers where a case has fewe
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -155,7 +156,7 @@ def _raw_case(folder: Path, case: str, files: _Files, description: DatasetDescri
         case=case,
         patient=description.patients.get(case, case),
         images=packed or images,
-        label=label if label.is_file() else None,
+        label=label if os.path.isfile(label) else None,
         prompts=prompt_path(folder, case),
     )
 
@@ -163,7 +164,8 @@ def _raw_case(folder: Path, case: str, files: _Files, description: DatasetDescri
 def _check_channels(case: str, images: Sequence[Path], description: DatasetDescription) -> None:
     expected = len(description.channel_names)
     for image in images:
-        if not image.is_file():
+        # dataset.json can list a name that is too long for any file, at which Path.is_file fails.
+        if not os.path.isfile(image):
             raise InputError(
                 f"an image of case {case} is missing",
                 file=image,

@@ -8,6 +8,9 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+_FARTHEST = 1e9
+"""A thousand kilometres: beyond it a position can become infinite."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeGeometry:
@@ -36,7 +39,10 @@ class VolumeGeometry:
         if len(self.spacing) != 3 or not all(np.isfinite(self.spacing)) or min(self.spacing) <= 0:
             msg = f"spacing must hold three positive sizes in mm, got {self.spacing}"
             raise ValueError(msg)
-        if len(self.direction) != 9 or abs(np.linalg.det(np.reshape(self.direction, (3, 3)))) < 1e-6:
+        if max(self.spacing) > _FARTHEST or not all(abs(position) <= _FARTHEST for position in self.origin):
+            msg = f"spacing and origin must be below {_FARTHEST:g} mm, got {self.spacing} and {self.origin}"
+            raise ValueError(msg)
+        if len(self.direction) != 9 or not 1e-6 <= abs(np.linalg.det(np.reshape(self.direction, (3, 3)))) < np.inf:
             msg = f"direction must be an invertible 3x3 matrix, got {self.direction}"
             raise ValueError(msg)
         # ITK inverts the direction by a singular value decomposition that gives NaN for subnormal cosines.

@@ -135,6 +135,9 @@ def _told_in_one_line(path: Path) -> Iterator[None]:
         struct.error,
         zlib.error,
         nib.filebasedimages.ImageFileError,
+        nib.spatialimages.HeaderDataError,
+        nib.spatialimages.HeaderTypeError,
+        nib.wrapstruct.WrapStructError,
     ) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1].removeprefix("sitk::ERROR: ")
         raise InputError(

@@ -1,8 +1,8 @@
 """Loading processes: their input errors arrive as they are, and they end when they are no longer needed.
 
-torch raises what happened in a loading process again, with that process's traceback in its text. An InputError does not
-survive that: it is made of more than a text. And the processes of a loader end when nothing refers to it any more, which
-a traceback or a trainer may do for a long time.
+torch raises what happened in a loading process again, with that process's traceback in its text. An InputError does
+not survive that: it is made of more than a text. And the processes of a loader end when nothing refers to it any more,
+which a traceback or a trainer may do for a long time.
 """
 
 from __future__ import annotations

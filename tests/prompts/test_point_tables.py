@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from spd_bench.errors import InputError
+from spd_bench.prompts.formats import read_points
 from spd_bench.prompts.point_tables import read_fcsv, read_table
+from spd_bench.raw.geometry import VolumeGeometry
 
 POINTS = [[1.0, -2.5, 3e1], [4.0, 5.0, 6.25]]
 COLUMNS = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
@@ -73,6 +76,7 @@ def test_named_columns_are_found_wherever_they_stand(tmp_path: Path, frame: str,
         ("1,2,inf\n", "line 1: 'inf' is not a number"),
         ("1,2,1e999\n", "line 1: '1e999' is not a number"),
         ("1,2,1_0\n", "line 1: '1_0' is not a number"),
+        ("1,2,1e308\n", "line 1: '1e308' is too far away"),
         ("1,,3\n", "line 1: '' is not a number"),
         ("1;2;3\n1,5;2;3\n", "line 2: '1,5' is not a number"),
         ("1,5;2,5;3,5\n", "line 1: '1,5' is not a number"),
@@ -157,3 +161,18 @@ def test_a_missing_file_is_told(tmp_path: Path, read: object) -> None:
     assert callable(read)
     with pytest.raises(InputError, match="file not found"):
         read(tmp_path / "a")
+
+
+def test_a_voxel_that_would_be_infinitely_far_in_mm_is_refused(tmp_path: Path) -> None:
+    geometry = VolumeGeometry(shape=(2, 3, 4), spacing=(8.0, 1.5, 0.75))
+    path = _write(tmp_path / "a.csv", "# frame = voxel_zyx\n1e308,2,3\n")
+    with pytest.raises(InputError, match=r"line 2: '1e308' is too far away, in .*a\.csv"):
+        read_points(path, geometry=geometry)
+
+
+def test_a_table_of_absurd_size_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.touch()
+    os.truncate(path, 2**40)  # a hole, which takes no room on the disk
+    with pytest.raises(InputError, match=r"1099511627776 bytes of text are too many, in .*a\.csv"):
+        read_table(path)

@@ -90,6 +90,8 @@ def test_a_point_outside_the_volume_is_told_with_its_file() -> None:
         '{"markups": [{"controlPoints": [{"position": [1, 2, NaN]}]}]}',
         '{"markups": [{"controlPoints": [{"position": ["a", 2, 3]}]}]}',
         '{"markups": [{"coordinateSystem": "IJK", "controlPoints": [{"position": [1, 2, 3]}]}]}',
+        '{"markups": [{"coordinateSystem": "IJK", "controlPoints": []}]}',
+        '{"markups": [{"coordinateSystem": ["RAS"], "controlPoints": []}]}',
         "not json",
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -146,6 +147,27 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, broken: Callable[[bytes], 
         read_tracings(tmp_path / "a")
 
 
+def test_an_archive_that_grows_beyond_all_points_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(gzip.compress(b"<tracings>" + b"<path/>" * 2**20 + b"</tracings>"))
+    with pytest.raises(InputError, match=r"more than \d+ bytes of XML, in .*a: save the traces"):
+        read_tracings(path)
+
+
+def test_a_file_of_traces_of_absurd_size_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    os.truncate(path, 2**40)  # a hole, which takes no room on the disk
+    with pytest.raises(InputError, match=r"more than 33554432 bytes of XML, in .*a: save the traces"):
+        read_tracings(path)
+
+
+def test_deep_nesting_is_no_recursion(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_text("<tracings>" + "<path>" * 20_000 + "</path>" * 20_000 + "</tracings>")
+    assert len(read_tracings(path).tracings) == 1
+
+
 @pytest.mark.parametrize(
     ("content", "fault"),
     [
@@ -155,6 +177,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path, broken: Callable[[bytes], 
         (b"<html></html>", "its root is <html>"),
         (b"<tracings><path></tracings>", "not readable as XML"),
         (b'<?xml version="1.0" encoding="klingon"?><tracings/>', "not readable as XML"),
+        (b'<?xml version="1.0" encoding="utf-7"?><tracings/>', "not readable as XML"),
         (b'<tracings><path name="p"><point x="1" y="2"/></path></tracings>', "point 1 of path 'p' has no z"),
         (b'<tracings><path name="p"><point x="1" y="2" z="b"/></path></tracings>', "z='b', which is not a"),
         (b'<tracings><path name="p"><point x="1" y="nan" z="2"/></path></tracings>', "y='nan', which is not a"),

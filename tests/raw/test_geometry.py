@@ -141,3 +141,19 @@ def test_rounding_of_a_file_format_is_no_difference() -> None:
 def test_an_impossible_grid_is_refused(change: dict) -> None:
     with pytest.raises(ValueError, match=next(iter(change))):
         VolumeGeometry(**({"shape": (4, 5, 6), "spacing": (3.0, 1.0, 1.0)} | change))
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"origin": (np.inf, 0.0, 0.0)}, "origin"),
+        ({"origin": (0.0, np.nan, 0.0)}, "origin"),
+        ({"origin": (0.0, 0.0, -1e308)}, "origin"),
+        ({"spacing": (1e308, 1.0, 1.0)}, "spacing"),
+        ({"direction": (np.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)}, "direction"),
+        ({"direction": (np.inf, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)}, "direction"),
+    ],
+)
+def test_a_grid_must_be_finite_in_mm(fields: dict, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        VolumeGeometry(**({"shape": (4, 5, 6), "spacing": (3.0, 1.0, 1.0)} | fields))

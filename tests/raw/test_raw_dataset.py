@@ -173,3 +173,15 @@ def test_a_missing_part_of_the_folder_is_named(tmp_path: Path, part: str) -> Non
     (folder / part).rename(folder / "moved")
     with pytest.raises(InputError, match=rf"not found, in .*{part}"):
         read_raw_dataset(folder)
+
+
+@pytest.mark.parametrize("key", ["images", "label"])
+def test_a_listed_name_that_is_too_long_for_any_file_is_one_that_is_missing(tmp_path: Path, key: str) -> None:
+    files: dict[str, Any] = {"images": ["imagesTr/a_0000.nii.gz"], "label": "labelsTr/a.nii.gz"}
+    files[key] = ["a" * 3000] if key == "images" else "a" * 3000
+    folder = _make(tmp_path / "d", images=["a_0000.nii.gz"], masks=["a.nii.gz"], dataset={"a": files})
+    if key == "images":
+        with pytest.raises(InputError, match="an image of case a is missing"):
+            read_raw_dataset(folder)
+    else:
+        assert read_raw_dataset(folder).cases[0].label is None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import tracemalloc
 from pathlib import Path
 
 import nibabel as nib
@@ -165,3 +166,64 @@ def test_a_small_file_that_claims_to_be_enormous_is_refused_unread(tmp_path: Pat
         file.write(header.binaryblock + bytes(4) + bytes(10**6))
     with pytest.raises(InputError, match=rf"claims 2700000000000 voxels, more than 2147483648, in .*bomb{ending}"):
         read_volume(path)
+
+
+def _spoiled_nifti(path: Path, **fields: object) -> Path:
+    header = nib.Nifti1Image(VOXELS.T, np.eye(4)).header
+    header["vox_offset"] = 352
+    for name, value in fields.items():
+        header[name] = value
+    path.write_bytes(header.binaryblock + bytes(4) + VOXELS.tobytes())
+    return path
+
+
+@pytest.mark.parametrize("read", [read_volume, read_geometry])
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        # ITK's reader does not come back from this one.
+        ({"sform_code": 1, "srow_x": (1, 1000, 0, -10), "srow_y": (-0.45, -1.2, 0, np.inf)}, "srow_y .* inf"),
+        ({"sform_code": 8, "qform_code": 1, "pixdim": (1, 0.75, 1.5, 3e38, 0, 0, 0, 0)}, "pixdim of its header is"),
+        ({"qform_code": 1, "quatern_b": np.nan}, r"quatern_b of its header is \[nan\]"),
+        ({"pixdim": (1, np.inf, 1, 1, 0, 0, 0, 0)}, "pixdim"),
+        ({"vox_offset": np.inf}, "vox_offset"),
+        # ITK takes this for Analyze's format.
+        ({"magic": b""}, "cannot be read .*magic"),
+    ],
+    ids=str,
+)
+def test_a_nifti_header_that_is_not_one_or_not_finite_is_refused(
+    tmp_path: Path,
+    read,  # noqa: ANN001
+    fields: dict[str, object],
+    fault: str,
+) -> None:
+    with pytest.raises(InputError, match=rf"{fault}.*a\.nii"):
+        read(_spoiled_nifti(tmp_path / "a.nii", **fields))
+
+
+def test_what_no_code_of_a_nifti_header_announces_may_be_anything(tmp_path: Path) -> None:
+    fields = {"sform_code": 0, "srow_x": [np.nan] * 4, "qform_code": 1, "pixdim": (1, 1, 1, 1, 1, np.nan, np.inf, 0)}
+    np.testing.assert_array_equal(read_volume(_spoiled_nifti(tmp_path / "a.nii", **fields))[0], VOXELS)
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
+def test_memory_is_not_taken_for_voxels_that_a_file_cannot_hold(tmp_path: Path, ending: str) -> None:
+    dim = (3, 30_000, 30_000, 2, 1, 1, 1, 1)
+    path = _spoiled_nifti(tmp_path / "a.nii", dim=dim, datatype=64, bitpix=64)
+    if ending == ".nii.gz":
+        path = tmp_path / "a.nii.gz"
+        path.write_bytes(gzip.compress((tmp_path / "a.nii").read_bytes()))
+    with pytest.raises(InputError, match=rf"claims 14400000352 bytes, which \d+ bytes cannot hold.*a{ending}"):
+        read_volume(path)
+
+
+def test_what_an_archive_holds_beyond_its_voxels_is_not_unpacked(tmp_path: Path) -> None:
+    path = _spoiled_nifti(tmp_path / "a.nii")
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(path.read_bytes() + bytes(2**26)))
+    tracemalloc.start()
+    voxels, _ = read_volume(tmp_path / "a.nii.gz")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    np.testing.assert_array_equal(voxels, VOXELS)
+    assert peak < 2**23

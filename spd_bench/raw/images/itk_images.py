@@ -16,11 +16,22 @@ from numpy.typing import NDArray
 from spd_bench.errors import InputError
 from spd_bench.raw.geometry import VolumeGeometry
 from spd_bench.raw.images.header import ImageHeader
+from spd_bench.raw.images.meta_header import check_meta_header
+from spd_bench.raw.images.nifti_header import check_nifti_header, check_nifti_size
+from spd_bench.raw.images.nrrd_header import check_nrrd_header
 from spd_bench.raw.images.planes import is_plane, plane_geometry
+
+_NIFTI = (".nii", ".nii.gz")
+_CHECKS = {
+    _NIFTI: check_nifti_header,
+    (".nrrd", ".nhdr"): check_nrrd_header,
+    (".mha", ".mhd"): check_meta_header,
+}
 
 
 def read_header(path: Path, spacing_file: Path) -> ImageHeader:
     """Channels and geometry from the header alone; ``spacing_file`` is none of these formats' business."""
+    _check_header(path)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -45,7 +56,7 @@ def read_header(path: Path, spacing_file: Path) -> ImageHeader:
 def read_voxels(path: Path, header: ImageHeader) -> NDArray[Any]:
     """The voxels (C, z, y, x) in the file's own type."""
     shape = (header.channels, *header.geometry.shape)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
+    if path.name.lower().endswith(_NIFTI):
         return _nifti_voxels(path).reshape(shape)
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path))).reshape(shape)
 
@@ -63,7 +74,15 @@ def write_image(path: Path, voxels: NDArray[Any], geometry: VolumeGeometry) -> N
     sitk.WriteImage(image, str(path), useCompression=True)
 
 
+def _check_header(path: Path) -> None:
+    name = path.name.lower()
+    for endings, check in _CHECKS.items():
+        if name.endswith(endings):
+            check(path)
+
+
 def _nifti_voxels(path: Path) -> NDArray[Any]:
+    check_nifti_size(path)
     # ITK's NIfTI reader fills a truncated file up with zeros and turns NaN and infinity into zeros, silently.
     voxels = np.asarray(nib.Nifti1Image.from_filename(path, mmap=False).dataobj)
     return np.ascontiguousarray(voxels.astype(voxels.dtype.newbyteorder("="), copy=False).T)

@@ -1,0 +1,1 @@
+"""Broken files by the hundred thousand, and what the readers make of them."""
