@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
     parser.add_argument("--methods", nargs="+", default=("spd", "nnunet"), help="rows (spd nnunet)")
     parser.add_argument("--kills", type=int, default=20, help="times that each run is killed (20)")
-    parser.add_argument("--epochs", type=int, default=16, help="epochs (16)")
+    parser.add_argument("--epochs", type=int, default=24, help="epochs (24)")
     parser.add_argument("--iterations", type=int, default=12, help="steps in an epoch (12)")
     parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
