@@ -15,7 +15,6 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,9 +22,8 @@ from tqdm import tqdm
 
 from benchmarks.corrupting.damages import NOTICED_OR_HARMLESS, REFUSED, Damage, damaged
 from benchmarks.corrupting.files import FILES, ReadFile, Workplace, make_workplace
-from benchmarks.kills import RESULTS
+from benchmarks.withstanding import endurance_parser, write_claim
 from spd_bench.errors import InputError
-from spd_bench.storage import write_json
 
 _ABSENT = ("missing", "a folder")
 
@@ -58,9 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(row)
     counted = {name: sum(row[name] for row in rows) for name in ("times", "refused", "read")}
     print(f"{len(arguments.files)} kinds of files, {counted}, {len(faults)} with faults")
-    claim = (__doc__ or "").splitlines()[0]
-    write_json(arguments.output / "corrupted.json", {"claim": claim, "total": counted, "rows": rows})
-    print(f"written: {arguments.output / 'corrupted.json'}")
+    write_claim(arguments.output, "corrupted", description=__doc__, rows=rows, total=counted)
     if faults:
         sys.exit(1)
 
@@ -83,12 +79,10 @@ def _rows(place: Workplace, arguments: argparse.Namespace) -> Iterator[dict[str,
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser = endurance_parser(__doc__)
     parser.add_argument("--files", nargs="+", choices=FILES, default=tuple(FILES), help="kinds of files (all)")
     parser.add_argument("--times", type=int, default=100, help="random places of a cut or a changed byte (100)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the places (0)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
     return parser
 
 

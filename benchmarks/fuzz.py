@@ -24,9 +24,7 @@ from tqdm import tqdm
 
 from benchmarks.fuzzing.registry import READERS
 from benchmarks.fuzzing.watching import Campaign
-from spd_bench.storage import write_json
-
-RESULTS = Path(__file__).parents[1] / "results" / "reliability"
+from benchmarks.withstanding import endurance_parser, write_claim
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = run_campaigns(_campaigns(arguments, findings), jobs=arguments.jobs)
     for row in rows:
         print(row)
-    write_json(arguments.output / "fuzz.json", {"claim": __doc__.splitlines()[0] if __doc__ else "", "rows": rows})
-    print(f"written: {arguments.output / 'fuzz.json'}")
+    write_claim(arguments.output, "fuzz", description=__doc__, rows=rows)
     if failed := sum(row["crashes"] + row["hangs"] for row in rows):
         print(f"{failed} inputs failed, one of each kind is in {findings}")
         sys.exit(1)
@@ -69,7 +66,7 @@ def _has_atheris() -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = endurance_parser(__doc__)
     parser.add_argument(
         "--work", type=Path, required=True, help="folder of findings; those of an earlier run are removed"
     )
@@ -78,7 +75,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS), help="readers (all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of both engines (0)")
     parser.add_argument("--jobs", type=int, default=2, help="readers at a time (2)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
     return parser
 
 

@@ -24,15 +24,13 @@ import numpy as np
 import torch
 
 from benchmarks.killing import Killer, Moment, TrainingCommand
-from benchmarks.phantom_plans import planned_phantoms
+from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
 from spd_bench.methods.method import Method
 from spd_bench.methods.registry import get_method
 from spd_bench.planning.plan import Plan
-from spd_bench.storage import write_json
 from spd_bench.training.checkpoints import FINAL, read_checkpoint
 from spd_bench.training.prompt_trainer import PromptTrainer
 
-RESULTS = Path(__file__).parents[1] / "results" / "reliability"
 # Half of the kills are to meet Stage II.
 _OWN_OPTIONS = {"spd": ("--set", "spd.stage_one_share=0.4")}
 _TIMES = ("epoch_start_timestamps", "epoch_end_timestamps")
@@ -64,15 +62,14 @@ def differences(first: Any, second: Any, path: str = "") -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Kill, continue, compare, print and write."""
     arguments = _parser().parse_args(argv)
-    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    plan = endurance_plan(arguments.work)
     rows = []
     for method in map(get_method, arguments.methods):
         ours = method.trainer is not None and issubclass(method.trainer, PromptTrainer)
         for workers in arguments.workers if ours else (0,):
             rows.append(_killed_run(method, plan, workers=workers, arguments=arguments))
             print(rows[-1])
-    write_json(arguments.output / "kills.json", {"claim": __doc__.splitlines()[0] if __doc__ else "", "rows": rows})
-    print(f"written: {arguments.output / 'kills.json'}")
+    write_claim(arguments.output, "kills", description=__doc__, rows=rows)
     if any(row["different"] for row in rows):
         sys.exit(1)
 
@@ -109,15 +106,13 @@ def _row(workers: int, moments: Sequence[Moment], different: Sequence[str]) -> d
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser = endurance_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=("spd", "nnunet"), help="rows (spd nnunet)")
     parser.add_argument("--kills", type=int, default=20, help="times that each run is killed (20)")
     parser.add_argument("--epochs", type=int, default=24, help="epochs (24)")
     parser.add_argument("--iterations", type=int, default=12, help="steps in an epoch (12)")
     parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
     return parser
 
 

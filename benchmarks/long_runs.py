@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -26,11 +25,10 @@ import psutil
 from tqdm import tqdm
 
 from benchmarks.killing import TrainingCommand
-from benchmarks.kills import RESULTS
-from benchmarks.phantom_plans import planned_phantoms
+from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
 from spd_bench.methods.registry import get_method
 from spd_bench.planning.plan import Plan
-from spd_bench.storage import atomic_path, write_json
+from spd_bench.storage import atomic_path
 
 _STAGE_ONE_SHARE = 0.5
 _POLL = 0.02
@@ -41,7 +39,7 @@ _MOST_MB_PER_100_EPOCHS = 10.0
 def main(argv: Sequence[str] | None = None) -> None:
     """Train, read, print, draw and write; exit 1 where memory grows."""
     arguments = _parser().parse_args(argv)
-    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    plan = endurance_plan(arguments.work)
     rows = [
         _row(name, workers, _memory_of_run(name, plan, workers=workers, arguments=arguments))
         for name in arguments.methods
@@ -49,10 +47,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     for row in rows:
         print({name: value for name, value in row.items() if name != "mb"})
-    write_json(arguments.output / "memory.json", {"claim": (__doc__ or "").splitlines()[0], "rows": rows})
+    write_claim(arguments.output, "memory", description=__doc__, rows=rows)
     with atomic_path(arguments.output / "memory.png") as part:
         _draw(rows).savefig(part, dpi=110)
-    print(f"written: {arguments.output / 'memory.json'}, memory.png")
     if any(added > _MOST_MB_PER_100_EPOCHS for row in rows for added in row["mb_added_by_100_epochs"]):
         sys.exit(1)
 
@@ -128,12 +125,10 @@ def _draw(rows: Sequence[dict[str, Any]]) -> plt.Figure:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser = endurance_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=("spd", "unet", "nnunet"), help="rows (spd unet nnunet)")
     parser.add_argument("--epochs", type=int, default=200, help="epochs of two steps (200)")
     parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
     return parser
 
 

@@ -15,18 +15,16 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from benchmarks.killing import TrainingCommand
-from benchmarks.kills import RESULTS, outcome
-from benchmarks.phantom_plans import planned_phantoms
+from benchmarks.kills import outcome
+from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
 from spd_bench.methods.registry import get_method
 from spd_bench.planning.plan import Plan
-from spd_bench.storage import write_json
 
 _MOST = 1e-4
 _LOSSES = ("train_losses", "val_losses")
@@ -35,7 +33,7 @@ _LOSSES = ("train_losses", "val_losses")
 def main(argv: Sequence[str] | None = None) -> None:
     """Train with one process and with several, compare, print and write."""
     arguments = _parser().parse_args(argv)
-    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    plan = endurance_plan(arguments.work)
     rows = []
     for method in arguments.methods:
         alone = _losses(method, plan, processes=1, arguments=arguments)
@@ -44,8 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             largest = {name: float(np.abs(np.subtract(alone[name], together[name])).max()) for name in _LOSSES}
             rows.append({"method": method, "processes": processes, "epochs": arguments.epochs, **largest})
             print(rows[-1])
-    write_json(arguments.output / "ranks.json", {"claim": (__doc__ or "").splitlines()[0], "rows": rows})
-    print(f"written: {arguments.output / 'ranks.json'}")
+    write_claim(arguments.output, "ranks", description=__doc__, rows=rows)
     if any(row[name] > _MOST for row in rows for name in _LOSSES):
         sys.exit(1)
 
@@ -68,13 +65,11 @@ def _losses(method: str, plan: Plan, *, processes: int, arguments: argparse.Name
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser = endurance_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=("spd", "unet", "msa"), help="rows (spd unet msa)")
     parser.add_argument("--processes", type=int, nargs="+", default=(2, 4), help="numbers of processes (2 4)")
     parser.add_argument("--epochs", type=int, default=6, help="epochs (6)")
     parser.add_argument("--iterations", type=int, default=4, help="steps in an epoch (4)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
     return parser
 
 

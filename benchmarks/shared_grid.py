@@ -23,10 +23,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.kills import RESULTS
-from benchmarks.phantom_plans import planned_phantoms
+from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
 from spd_bench.planning.plan import Plan
-from spd_bench.storage import write_json
 
 _SCORES = ("slices.csv", "volumes.csv")
 
@@ -34,7 +32,7 @@ _SCORES = ("slices.csv", "volumes.csv")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run alone, run shared and killed, compare, print and write; exit 1 where scores differ."""
     arguments = _parser().parse_args(argv)
-    plan, _ = planned_phantoms(arguments.work, task="TI", cases=10, size=64, slices=24, resolution=64)
+    plan = endurance_plan(arguments.work)
     alone, shared = (_empty_folder(arguments.work / name) for name in ("grid_alone", "grid_shared"))
     started = time.monotonic()
     _finish(_start(alone, plan, arguments))
@@ -48,8 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "left half-written": sorted(str(path.relative_to(shared)) for path in shared.rglob(".part-*")),
     }
     print(row)
-    write_json(arguments.output / "shared_grid.json", {"claim": (__doc__ or "").splitlines()[0], "rows": [row]})
-    print(f"written: {arguments.output / 'shared_grid.json'}")
+    write_claim(arguments.output, "shared_grid", description=__doc__, rows=[row])
     if row["different"]:
         sys.exit(1)
 
@@ -107,8 +104,7 @@ def _empty_folder(path: Path) -> Path:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True, help="folder of data and runs, kept")
+    parser = endurance_parser(__doc__)
     parser.add_argument("--processes", type=int, default=3, help="at once on the grid (3)")
     parser.add_argument("--kills", type=int, default=12, help="times that one of them is killed (12)")
     parser.add_argument(
@@ -117,7 +113,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--folds", type=int, nargs="+", default=(0, 1), help="folds (0 1)")
     parser.add_argument("--epochs", type=int, default=4, help="epochs of four steps (4)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
-    parser.add_argument("-o", "--output", type=Path, default=RESULTS, help="folder (results/reliability)")
     return parser
 
 
