@@ -67,9 +67,6 @@ def _has_atheris() -> bool:
 
 def _parser() -> argparse.ArgumentParser:
     parser = endurance_parser(__doc__)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder of findings; those of an earlier run are removed"
-    )
     parser.add_argument("--inputs", type=int, default=100_000, help="inputs that atheris gives each reader (100000)")
     parser.add_argument("--hypothesis", type=int, default=2_000, help="inputs that hypothesis gives each reader (2000)")
     parser.add_argument("--readers", nargs="+", choices=READERS, default=list(READERS), help="readers (all)")
