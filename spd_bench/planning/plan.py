@@ -9,8 +9,10 @@ from typing import Any
 from nnunetv2.utilities.plans_handling.plans_handler import ConfigurationManager, PlansManager
 
 from spd_bench.errors import InputError
+from spd_bench.planning.plan_checks import check_marker, check_plans, check_splits
 from spd_bench.planning.planner import PLANS_NAME
 from spd_bench.planning.splits import Split
+from spd_bench.raw.description import read_description
 from spd_bench.storage import read_json, sha256_of_json
 
 NNUNET_CONFIGURATION = "2d"
@@ -107,20 +109,27 @@ def read_plan(folder: Path) -> Plan:
     """Read the plan of a preprocessed dataset.
 
     Raises:
-        InputError: the dataset has not been planned (or only in part).
+        InputError: the dataset has not been planned (or only in part), or a file holds something else than a plan.
     """
-    if not (folder / "spd_complete.json").is_file():
+    marker_file, plans_file, splits_file = (
+        folder / name for name in ("spd_complete.json", f"{PLANS_NAME}.json", "splits_final.json")
+    )
+    if not marker_file.is_file():
         raise InputError(
             "this dataset is not planned and preprocessed",
             file=folder,
             remedy="run spd_plan_and_preprocess first",
         )
-    marker = read_json(folder / "spd_complete.json")
+    marker, plans, splits = (read_json(file) for file in (marker_file, plans_file, splits_file))
+    check_marker(marker, file=marker_file)
+    check_plans(plans, file=plans_file)
+    check_splits(splits, file=splits_file)
+    read_description(folder / "dataset.json")
     return Plan(
         folder=folder,
-        plans=read_json(folder / f"{PLANS_NAME}.json"),
+        plans=plans,
         dataset_json=read_json(folder / "dataset.json"),
-        splits=read_json(folder / "splits_final.json"),
+        splits=splits,
         patients=marker["patients"],
         prompts_sha256=marker["prompts_sha256"],
         prompts_provenance=marker["prompts_provenance"],
