@@ -6,7 +6,7 @@
 ``spd_train`` runs as a user runs it, in a process of its own. SIGKILL comes at random moments of the run, every fourth
 time while a checkpoint is being written; then the run is continued. At the end weights, optimiser and log are compared
 with those of the same run undisturbed, for each method and, where batches are ours, each number of loading processes.
-SPD's Stage I has 40 % of the epochs. OUTPUT gets kills.json.
+SPD's Stage I has 30 % of the epochs. OUTPUT gets kills.json.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from spd_bench.training.checkpoints import FINAL, read_checkpoint
 from spd_bench.training.prompt_trainer import PromptTrainer
 
 # Half of the kills are to meet Stage II.
-_OWN_OPTIONS = {"spd": ("--set", "spd.stage_one_share=0.4")}
+_OWN_OPTIONS = {"spd": ("--set", "spd.stage_one_share=0.3")}
 _TIMES = ("epoch_start_timestamps", "epoch_end_timestamps")
 _CPU = torch.device("cpu")
 
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = endurance_parser(__doc__)
     parser.add_argument("--methods", nargs="+", default=("spd", "nnunet"), help="rows (spd nnunet)")
     parser.add_argument("--kills", type=int, default=20, help="times that each run is killed (20)")
-    parser.add_argument("--epochs", type=int, default=24, help="epochs (24)")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs (20)")
     parser.add_argument("--iterations", type=int, default=12, help="steps in an epoch (12)")
     parser.add_argument("--workers", type=int, nargs="+", default=(0, 2), help="loading processes (0 2)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments (0)")
