@@ -5,7 +5,7 @@
 
 ``spd_train --num-gpus N --device cpu`` as a user runs it, gloo between the processes. Losses of every epoch are
 compared with those of one process; the sums of a batch are taken in another order, so that rounding differs and grows
-with the steps. OUTPUT gets ranks.json; exit 1 where losses differ by more than 1e-4.
+with the steps. OUTPUT gets ranks.json; exit 1 where losses differ by more than 1e-4 (``unet``: 1e-3).
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from spd_bench.methods.registry import get_method
 from spd_bench.planning.plan import Plan
 
 _MOST = 1e-4
+# The gradient of a bias before an instance norm is rounding alone, and Adam makes full steps of it.
+_MOST_OF = {"unet": 1e-3}
 _LOSSES = ("train_losses", "val_losses")
 
 
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             rows.append({"method": method, "processes": processes, "epochs": arguments.epochs, **largest})
             print(rows[-1])
     write_claim(arguments.output, "ranks", description=__doc__, rows=rows)
-    if any(row[name] > _MOST for row in rows for name in _LOSSES):
+    if any(row[name] > _MOST_OF.get(row["method"], _MOST) for row in rows for name in _LOSSES):
         sys.exit(1)
 
 

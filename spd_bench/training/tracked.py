@@ -144,12 +144,14 @@ class TrackedTrainer(nnUNetTrainer):
         on_main(lambda: self._write_checkpoint(Path(filename)))
 
     def _write_checkpoint(self, path: Path) -> None:
+        # The run goes on with the very numbers that are saved: a mean of single precision and one of double differ.
+        self.logger.load_checkpoint(_plain(self.logger.get_checkpoint()))
         checkpoint = {
             "network_weights": self.bare_network.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "scheduler_state": self.scheduler_state(),
             "grad_scaler_state": self.grad_scaler.state_dict() if self.grad_scaler is not None else None,
-            "logging": _plain(self.logger.get_checkpoint()),
+            "logging": self.logger.get_checkpoint(),
             "_best_ema": _plain(self._best_ema),
             "current_epoch": self.current_epoch + 1,
             "init_args": _plain({**self.my_init_kwargs, "device": str(self.device)}),

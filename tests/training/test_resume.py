@@ -112,6 +112,23 @@ def test_nnunet(make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch)
     assert_stopping_does_not_matter(run, run_folder(run), monkeypatch, steps=(STEPS, 3 * STEPS + 1))
 
 
+def test_a_run_goes_on_with_the_numbers_that_it_saved(
+    make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # nnU-Net's moving average starts from a mean in single precision; a continued run has it in double.
+    run = make_run("nnunet", epochs=EPOCHS, iterations=STEPS)
+    kinds: set[type] = set()
+    original = TrackedTrainer.on_epoch_start
+
+    def on_epoch_start(self: TrackedTrainer) -> None:
+        kinds.update(type(value) for value in self.logger.get_value("ema_fg_dice", step=None))
+        original(self)
+
+    monkeypatch.setattr(TrackedTrainer, "on_epoch_start", on_epoch_start)
+    train(run, folder=run_folder(run), device=CPU)
+    assert kinds == {float}
+
+
 def test_the_same_seed_gives_the_same_run_and_another_one_another(make_run: Any, run_folder: Any) -> None:
     outcomes = []
     for seed in (0, 0, 1):
