@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from spd_bench.errors import InputError
@@ -26,6 +27,10 @@ def are_whole(folder: Path) -> bool:
         return False
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    files = [*(folder / name for name in _SCORES), *sorted((folder / PREDICTIONS).glob("*"))]
+def hashes_of(folder: Path, files: Iterable[Path]) -> dict[str, str]:
+    """The hashes of files by their names in a folder."""
     return {path.relative_to(folder).as_posix(): sha256_of_file(path) for path in files}
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return hashes_of(folder, [*(folder / name for name in _SCORES), *sorted((folder / PREDICTIONS).glob("*"))])

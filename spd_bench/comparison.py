@@ -25,14 +25,13 @@ from spd_bench.executors.attempt import error_log, one_line
 from spd_bench.executors.executor import CellWork, Executor
 from spd_bench.executors.inline import InlineExecutor
 from spd_bench.locks import locked
-from spd_bench.methods.fitting import ensure_fitted, expected_settings, hashes
-from spd_bench.methods.method import MethodRun
+from spd_bench.methods.fitting import ensure_fitted, expected_settings, fitted_record
 from spd_bench.prediction.folder import CaseFiles, find_cases, predict_cases
 from spd_bench.raw.dataset import IMAGES, prompt_path, read_raw_dataset
 from spd_bench.report.settings import DEFAULT_SETTINGS, ReportSettings
-from spd_bench.severities import is_predicted, predict_severities
+from spd_bench.severities import are_predicted, predict_severities
 from spd_bench.storage import read_json, write_json, write_text
-from spd_bench.training.records import RunRecord, read_record
+from spd_bench.training.records import RunRecord
 
 logger = logging.getLogger(__name__)
 
@@ -118,29 +117,16 @@ def run_cell(cell: Cell, grid: Grid) -> None:
 
 def is_finished(cell: Cell, grid: Grid) -> bool:
     """Whether :func:`run_cell` has nothing to do; what cannot be told is not finished, and running it says why."""
-    run, folder = grid.run(cell), grid.folder(cell)
-    severities = grid.severities.severities if grid.severities is not None and cell.method.uses_prompts else ()
     try:
-        record = read_record(run.folder)
+        record = fitted_record(grid.run(cell), grid.budget)
         return (
             record is not None
-            and _is_fitted(run, grid)
-            and _is_scored(folder, record)
+            and _is_scored(grid.folder(cell), record)
             and not error_log(cell, grid).exists()
-            and all(is_predicted(cell, grid, severity) for severity in severities)
+            and (grid.severities is None or are_predicted(cell, grid, grid.severities))
         )
     except (InputError, KeyError, OSError):
         return False
-
-
-def _is_fitted(run: MethodRun, grid: Grid) -> bool:
-    record = read_record(run.folder)
-    return (
-        record is not None
-        and record.settings == expected_settings(run, grid.budget)
-        and record.hashes == hashes(run)
-        and all(_is_fitted(other, grid) for other in run.required)
-    )
 
 
 def _run_cell(cell: Cell, grid: Grid, folder: Path) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
+from spd_bench.cell_files import hashes_of
 from spd_bench.cells import CELL_RECORD, Cell, Grid
-from spd_bench.errors import UnwritableError
+from spd_bench.errors import InputError, UnwritableError
 from spd_bench.evaluation import evaluate_folders
 from spd_bench.evaluation.frames import SEVERITY_COLUMNS
 from spd_bench.evaluation.masks import read_reference_mask
@@ -53,6 +54,14 @@ def decoded_prompts(cell: Cell, grid: Grid, case: str, severity: float) -> Path:
     return severity_folder(cell, grid, severity) / "prompts" / f"{case}{SUFFIX}"
 
 
+def are_predicted(cell: Cell, grid: Grid, settings: SeveritySettings) -> bool:
+    """Whether :func:`predict_severities` has nothing to do, as far as one can tell without simulating points."""
+    if not cell.method.uses_prompts:
+        return True
+    known = {"format": _FORMAT, "run": _run_of(cell, grid)}
+    return all(_is_marked(severity_folder(cell, grid, severity), known) for severity in settings.severities)
+
+
 def is_predicted(cell: Cell, grid: Grid, severity: float) -> bool:
     """Whether a cell's test cases have been predicted from points of a severity."""
     return (severity_folder(cell, grid, severity) / _MARKER).is_file()
@@ -87,10 +96,27 @@ def predict_severities(cell: Cell, grid: Grid, settings: SeveritySettings) -> No
             prompts = _write_prompts(cell, grid, severity, seed=settings.seed)
             marker = {"format": _FORMAT, "run": _run_of(cell, grid), "prompts": _hash_of(prompts)}
         folder = severity_folder(cell, grid, severity)
-        if not is_predicted(cell, grid, severity) or read_json(folder / _MARKER) != marker:
+        if not _is_marked(folder, marker):
             predictor = predictor or cell.method.predictor(grid.run(cell))
             _predict(cell, grid, prompts, predictor, folder=folder, severity=severity)
-            write_json(folder / _MARKER, marker)
+            write_json(folder / _MARKER, {**marker, "files": _files(folder)})
+
+
+def _is_marked(folder: Path, marker: Mapping[str, Any]) -> bool:
+    """Whether predictions are marked so and are still what was written; torn ones are not."""
+    try:
+        found = read_json(folder / _MARKER)
+        return (
+            isinstance(found, dict)
+            and all(found.get(name) == value for name, value in marker.items())
+            and bool(found.get("files") == _files(folder))
+        )
+    except (InputError, OSError):
+        return False
+
+
+def _files(folder: Path) -> dict[str, str]:
+    return hashes_of(folder, (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != _MARKER))
 
 
 def _write_prompts(cell: Cell, grid: Grid, severity: float, *, seed: int) -> dict[str, Path]:

@@ -21,7 +21,14 @@ from spd_bench.paths import DataFolders
 from spd_bench.planning.plan import Plan
 from spd_bench.prediction.volume import MASK_ONLY, ExtraOutputs, Prediction, PromptedVolume
 from spd_bench.prompts.points import read_prompts
-from spd_bench.severities import decoded_prompts, is_predicted, run_severities, severity_folder, simulated_prompts
+from spd_bench.severities import (
+    are_predicted,
+    decoded_prompts,
+    is_predicted,
+    run_severities,
+    severity_folder,
+    simulated_prompts,
+)
 from spd_bench.severity_settings import SeveritySettings
 from spd_bench.storage import read_json, write_json
 from spd_bench.training.settings import Budget
@@ -134,6 +141,35 @@ def test_predictions_from_before_those_points_were_kept_are_made_again_once(plan
     assert all(decoded_prompts(cells[1], grid, case, 2.0).is_file() for case in test)
     run_severities(cells, grid, SEVERITIES)
     assert test == PREDICTED
+
+
+@pytest.mark.parametrize("name", ["severity.json", "*.nii.gz", "prompts/*.json"])
+@pytest.mark.parametrize("half", [True, False])
+def test_what_is_torn_is_made_again(planned: Plan, grid: Grid, name: str, half: bool) -> None:
+    cells = cells_of(planned)
+    compare(cells, grid)
+    assert are_predicted(cells[1], grid, SEVERITIES)
+    folder = severity_folder(cells[1], grid, 2.0)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    path = next(folder.glob(name))
+    if half:
+        path.write_bytes(before[path][: len(before[path]) // 2])
+    else:
+        path.unlink()
+    assert not are_predicted(cells[1], grid, SEVERITIES)
+    PREDICTED.clear()
+    compare(cells, grid)
+    assert planned.split(0)["test"] == PREDICTED
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_predictions_of_another_run_are_none(planned: Plan, grid: Grid) -> None:
+    cells = cells_of(planned)
+    compare(cells, grid)
+    marker = severity_folder(cells[1], grid, 2.0) / "severity.json"
+    write_json(marker, {**read_json(marker), "run": {}})
+    assert not are_predicted(cells[1], grid, SEVERITIES)
+    assert are_predicted(cells[0], grid, SEVERITIES)
 
 
 def test_a_case_that_fails_counts_as_empty(planned: Plan, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,13 @@ def add_executor_options(parser: argparse.ArgumentParser) -> None:
         f"job ({_DEFAULT})",
     )
     group.add_argument(
-        "--jobs", type=int, metavar="N", help="most jobs at once (local: as there are GPUs; slurm: any number)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="most jobs at once (local: as many as there are GPUs for, one on a CPU; slurm: any number)",
     )
     group.add_argument(
-        "--gpus", type=int, metavar="N", help="GPUs of a job; a row trains on one of them (1 where there is one)"
+        "--gpus", type=int, metavar="N", help="GPUs of a job; a row trains on one of them (1; local: 0 on a CPU)"
     )
     group.add_argument("--partition", metavar="NAME", help="Slurm's partition (the cluster's default)")
     group.add_argument("--cpus", type=int, metavar="N", help="CPU cores of a job (the cluster's default)")

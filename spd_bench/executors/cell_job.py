@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,10 @@ from spd_bench.training.settings import Budget
 if TYPE_CHECKING:
     from submitit.helpers import DelayedSubmission
 
+_EXIT_FAILED = 1
 _EXIT_TERMINATED = 143
+
+Handler = Callable[[int, FrameType | None], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,20 +122,43 @@ def _take_signals() -> None:
     """Keep submitit's handlers to the job's own process, and let a local job end when it is told to.
 
     Loading processes that are forked from a job inherit its handlers: each would put the job back into the queue, and
-    none would end when it is terminated.
+    none would end when it is terminated. Where the job cannot be put back, what its handler raises would be taken for
+    the failure of whatever test case is being predicted.
     """
     os.register_at_fork(after_in_child=_forget_signals)
+    requeue = signal.getsignal(_requeue_signal())
+    if callable(requeue):
+        signal.signal(_requeue_signal(), _ending_where_it_fails(requeue))
     if os.environ.get("SUBMITIT_EXECUTOR") == "local":
         # On a cluster SIGTERM comes before the signal of a pre-emption, and submitit waits for that one.
         signal.signal(signal.SIGTERM, _end)
 
 
 def _forget_signals() -> None:
-    from submitit import JobEnvironment
-
     for number in (signal.SIGTERM, signal.SIGCONT):
         signal.signal(number, signal.SIG_DFL)
-    signal.signal(getattr(signal, f"SIG{JobEnvironment.USR_SIG}"), signal.SIG_IGN)
+    signal.signal(_requeue_signal(), signal.SIG_IGN)
+
+
+def _requeue_signal() -> signal.Signals:
+    """The signal of a pre-emption, or of the end of a job's time."""
+    from submitit import JobEnvironment
+
+    number: signal.Signals = getattr(signal, f"SIG{JobEnvironment.USR_SIG}")
+    return number
+
+
+def _ending_where_it_fails(requeue: Handler) -> Handler:
+    """A handler that ends the process with what it raised."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        try:
+            requeue(number, frame)
+        except Exception:  # whatever it is, the job is not put back
+            traceback.print_exc()
+            sys.exit(_EXIT_FAILED)
+
+    return handle
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:

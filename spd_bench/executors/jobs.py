@@ -57,6 +57,7 @@ class JobExecutor:
                         if reason is not None:
                             failures[name] = reason
                             tqdm.write(f"failed: {name}", file=sys.stderr)
+                _show(bar, running=0, waiting=0, failed=len(failures))
             except BaseException:
                 cluster.leave(running)
                 raise

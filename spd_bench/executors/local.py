@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ _NO_TIME_LIMIT = 60 * 24 * 365
 _GRACE = 20.0
 """Seconds that a process has to end by itself, within which a training step should come to its end."""
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_CONTROLLERS_LOG = "controllers.err"
+_STANDARD_ERROR = 2
 
 
 class LocalCluster:
@@ -50,7 +53,8 @@ class LocalCluster:
         own = self._slots[slot]
         # Not by update_parameters, which takes numbers only: a GPU may be named by its UUID.
         self._executor.parameters.update(timeout_min=_NO_TIME_LIMIT, gpus_per_node=len(own), visible_gpus=tuple(own))
-        self._jobs[slot] = self._executor.submit(job)
+        with _errors_into(self.folder / _CONTROLLERS_LOG):
+            self._jobs[slot] = self._executor.submit(job)
         return self._jobs[slot]
 
     def leave(self, jobs: Mapping[str, Job]) -> None:
@@ -66,6 +70,23 @@ class LocalCluster:
                 job.cancel()
         while any(not job.done() for job in jobs.values()):
             time.sleep(0.05)
+
+
+@contextmanager
+def _errors_into(path: Path) -> Iterator[None]:
+    """Let processes that are started meanwhile write their errors into a file.
+
+    A terminal sends Ctrl-C to all, and of each process submitit's controller would show the traceback.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = os.dup(_STANDARD_ERROR)
+    try:
+        with path.open("ab") as log:
+            os.dup2(log.fileno(), _STANDARD_ERROR)
+        yield
+    finally:
+        os.dup2(kept, _STANDARD_ERROR)
+        os.close(kept)
 
 
 def local_executor(settings: JobSettings) -> Executor:

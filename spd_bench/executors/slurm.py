@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from spd_bench.cells import Grid
@@ -22,8 +23,7 @@ from spd_bench.storage import read_json, write_json
 _MINUTES = 24 * 60
 _GPUS = 1
 _NO_LIMIT = 10**6
-"""How often a job may run out of its time. The error that submitit raises after the last time would be taken for the
-failure of whatever test case is being predicted."""
+"""How often a job may run out of its time: as often as its epochs take, as it goes on each time."""
 
 
 class SlurmCluster:
@@ -90,17 +90,27 @@ def slurm_executor(settings: JobSettings) -> Executor:
     """Cells as jobs of a Slurm cluster.
 
     Raises:
-        InputError: submitit is not installed, or there is no Slurm here.
+        InputError: submitit is not installed, there is no Slurm here, or there is no such kind of device anywhere.
     """
     if import_submitit().SlurmExecutor.affinity() < 1:
         raise InputError(
             "there is no Slurm on this machine (no srun)", remedy="call it on a login node, or choose --executor local"
         )
 
+    _check_device(settings)
+
     def open_cluster(grid: Grid) -> Cluster:
         return SlurmCluster(folder=jobs_folder(grid), known=jobs_root(grid), settings=settings)
 
     return JobExecutor(open_cluster=open_cluster)
+
+
+def _check_device(settings: JobSettings) -> None:
+    """Refuse what is no device; whether a node has it cannot be seen from here."""
+    try:
+        torch.device(settings.device or "cpu")
+    except RuntimeError as error:
+        raise InputError(f"unknown device {settings.device!r}", remedy="choose cuda or cpu") from error
 
 
 def sbatch_parameters(settings: JobSettings, *, name: str) -> dict[str, Any]:

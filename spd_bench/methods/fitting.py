@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from spd_bench.errors import InputError
@@ -99,7 +100,14 @@ def ensure_fitted(run: MethodRun, budget: Budget) -> RunRecord:
         record = on_main(lambda: _equal_record(run, budget))
         if record is not None:
             return record
-        return fit(run, budget, resume=on_main(lambda: _is_begun(run, budget)))
+        return fit(run, budget, begun=on_main(lambda: _begun(run, budget)))
+
+
+def fitted_record(run: MethodRun, budget: Budget) -> RunRecord | None:
+    """The record of the run where :func:`ensure_fitted` has nothing to train, else None."""
+    if any(fitted_record(other, budget) is None for other in run.required):
+        return None
+    return _equal_record(run, budget)
 
 
 def _equal_record(run: MethodRun, budget: Budget) -> RunRecord | None:
@@ -110,36 +118,39 @@ def _equal_record(run: MethodRun, budget: Budget) -> RunRecord | None:
     return None
 
 
-def _is_begun(run: MethodRun, budget: Budget) -> bool:
-    """Whether there is an unfinished run of the same settings, plan and prompts, and whole epochs of it."""
+def _begun(run: MethodRun, budget: Budget) -> Path | None:
+    """The checkpoint of an unfinished run of the same settings, plan and prompts; None where there is none."""
     if run.method.trainer is None or (run.folder / RECORD_NAME).is_file():
-        return False
+        return None
+    # What does not fit is refused, and not taken for another run.
+    wanted = training_run(run, budget)
     try:
         begun = begun_checkpoint(run.folder)
         if begun is not None:
-            check_same_run(training_run(run, budget), begun)
+            check_same_run(wanted, begun)
     except InputError:
-        return False
-    return begun is not None
+        return None
+    return begun
 
 
-def fit(run: MethodRun, budget: Budget, *, resume: bool = False) -> RunRecord:
+def fit(run: MethodRun, budget: Budget, *, resume: bool = False, begun: Path | None = None) -> RunRecord:
     """Train the row on one fold (rows without training are only recorded) and return its record.
 
     The runs that it stands on must be there, see :func:`ensure_fitted`. Where another process trains it, it is waited
-    for.
+    for. ``resume`` and ``begun`` are those of :func:`spd_bench.training.run.train`.
     """
-    # What does not fit is refused before anything is written.
+    # What does not fit is refused before anything is written; what it stands on may change until the lock is held.
     run.plan.split(run.fold)
     expected_settings(run, budget)
     with locked_by_main(run.folder):
-        return _fit(run, budget, resume=resume)
+        return _fit(run, budget, resume=resume, begun=begun)
 
 
-def _fit(run: MethodRun, budget: Budget, *, resume: bool) -> RunRecord:
+def _fit(run: MethodRun, budget: Budget, *, resume: bool, begun: Path | None) -> RunRecord:
     method = run.method
     if method.trainer is not None:
-        return train(training_run(run, budget), folder=run.folder, device=run.device, resume=resume)
+        wanted = training_run(run, budget)
+        return train(wanted, folder=run.folder, device=run.device, resume=resume, begun=begun)
     settings = expected_settings(run, budget)
     record = RunRecord(
         method=method.name,

@@ -70,7 +70,9 @@ def recorded_method_settings(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name != "weights"}
 
 
-def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool = False) -> RunRecord:
+def train(
+    run: TrainingRun, *, folder: Path, device: torch.device, resume: bool = False, begun: Path | None = None
+) -> RunRecord:
     """Train and write checkpoints and ``run.json`` into ``folder``.
 
     Several processes that have joined (:mod:`spd_bench.training.distributed`) call this alike; how many they are is no
@@ -80,26 +82,23 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         run: what to train.
         folder: where nnU-Net's trainer will write (results/dataset/trainer__plans__configuration/fold_k).
         device: where to train.
-        resume: continue from the last whole epoch instead of starting afresh.
+        resume: look for the last whole epoch and continue from it instead of starting afresh.
+        begun: the checkpoint to continue from where one has looked already (``begun_checkpoint``, ``check_same_run``).
 
     Raises:
         InputError: there is nothing to continue, the unfinished run was made with other settings, or a preprocessed
             case is not as it was written.
     """
-    on_main(lambda: _check_preprocessed(run))
-    begun = on_main(lambda: begun_checkpoint(folder)) if resume else None
     if resume and begun is None:
-        state = "the run is complete, nothing" if (folder / FINAL).is_file() else "nothing"
-        raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
+        begun = on_main(lambda: _to_continue(run, folder))
+    on_main(lambda: _check_preprocessed(run))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    if begun is not None:
-        check_same_run(run, begun)
     on_main(lambda: remove_leftovers(folder))
     started = time.monotonic()
     fitted, batch = _fitted_to_memory(run, device=device, begun=begun)
     with single_process_loading(device), flushed_denormals(), contextlib.redirect_stdout(io.StringIO()):
-        trainer = build_trainer(fitted, device=device, resume=resume)
+        trainer = build_trainer(fitted, device=device, resume=begun is not None)
         if Path(trainer.output_folder) != folder:
             msg = f"the trainer writes to {trainer.output_folder}, expected {folder}"
             raise RuntimeError(msg)
@@ -113,6 +112,16 @@ def train(run: TrainingRun, *, folder: Path, device: torch.device, resume: bool 
         trainer.run_training()
     seconds = time.monotonic() - started
     return on_main(lambda: _record(run, trainer, folder=folder, device=device, seconds=seconds))
+
+
+def _to_continue(run: TrainingRun, folder: Path) -> Path:
+    """The checkpoint of the unfinished run in a folder; InputError where there is none, or that of another run."""
+    begun = begun_checkpoint(folder)
+    if begun is None:
+        state = "the run is complete, nothing" if (folder / FINAL).is_file() else "nothing"
+        raise InputError(f"{state} to continue", file=folder, remedy="leave out --continue to start afresh")
+    check_same_run(run, begun)
+    return begun
 
 
 def _check_preprocessed(run: TrainingRun) -> None:

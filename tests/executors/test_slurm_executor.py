@@ -140,6 +140,12 @@ def test_what_slurm_refuses_is_told_in_its_words(
         cluster(partition="gpux").submit("TI_unet_fold0", job)
 
 
+def test_what_is_no_device_is_refused_before_a_job_is_queued(slurm: Any) -> None:
+    with pytest.raises(InputError, match="unknown device 'gpu': choose cuda or cpu"):
+        slurm_executor(JobSettings(device="gpu"))
+    slurm_executor(JobSettings(device="cuda:1"))
+
+
 def test_a_machine_without_slurm_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submitit.SlurmExecutor, "affinity", lambda: -1)
     with pytest.raises(InputError, match="there is no Slurm on this machine"):

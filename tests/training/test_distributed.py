@@ -163,6 +163,7 @@ def test_a_process_that_fails_ends_all_and_the_run_goes_on_in_another_number_of_
         assert continued["logging"][curve] == pytest.approx(whole["logging"][curve], abs=TOLERANCE), curve
 
 
+@pytest.mark.usefixtures("planned")
 def test_what_is_wrong_for_all_is_told_once(results: Path) -> None:
     call = ["-d", "901", "-m", "unet", "--device", "cpu", "--num-gpus", "2", "--continue"]
     ended = run_python(["-m", "spd_bench.cli.train", *call], results)
