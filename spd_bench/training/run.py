@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from spd_bench.errors import InputError
 from spd_bench.planning.plan import Plan
+from spd_bench.planning.plan_checks import check_plans
 from spd_bench.planning.sums import check_sums
 from spd_bench.storage import remove_leftovers
 from spd_bench.training.batch_size import choose_batch_size
@@ -234,8 +235,8 @@ def load_network(
     """The trained network of a finished run, in evaluation mode, and its checkpoint.
 
     Raises:
-        InputError: the run has no final checkpoint, it is torn, or ``plan`` is not the one it was trained on
-            (volumes would be prepared in another way than the network has learned).
+        InputError: the run has no final checkpoint, it is torn, it names a network of no known library, or ``plan`` is
+            not the one it was trained on (volumes would be prepared in another way than the network has learned).
     """
     checkpoint = read_checkpoint(folder / FINAL, device)
     arguments = checkpoint["init_args"]
@@ -245,6 +246,8 @@ def load_network(
             file=folder / FINAL,
             remedy="train it again, or plan the dataset as it was",
         )
+    # nnU-Net builds what they name, whoever has written them.
+    check_plans(arguments["plans"], file=folder / FINAL)
     plans_manager = PlansManager(arguments["plans"])
     configuration = plans_manager.get_configuration(arguments["configuration"])
     dataset_json = arguments["dataset_json"]

@@ -40,12 +40,25 @@ class SliceIndex:
 
 
 def read_slice_index(folder: Path, case: str) -> SliceIndex:
-    """What is known of a case in a folder of preprocessed cases."""
-    content = read_json(slice_index_folder(folder) / f"{case}.json")
-    return SliceIndex(
-        points=[np.asarray(points, dtype=np.int64).reshape(-1, 2) for points in content["points"]],
-        has_target=np.asarray(content["target_pixels"]) > 0,
-    )
+    """What is known of a case in a folder of preprocessed cases.
+
+    Raises:
+        InputError: the file is missing or holds something else.
+    """
+    path = slice_index_folder(folder) / f"{case}.json"
+    content = read_json(path)
+    try:
+        index = SliceIndex(
+            points=[np.asarray(points, dtype=np.int64).reshape(-1, 2) for points in content["points"]],
+            has_target=np.asarray(content["target_pixels"], dtype=np.int64) > 0,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"no list of slices ({error})", file=path, remedy="run spd_plan_and_preprocess again"
+        ) from error
+    if index.has_target.shape != (len(index.points),):
+        raise InputError("points and targets of another number of slices", file=path, remedy="plan the dataset again")
+    return index
 
 
 @dataclass(frozen=True, kw_only=True)

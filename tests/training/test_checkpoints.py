@@ -100,6 +100,18 @@ def test_the_loaded_network_is_the_trained_one_in_evaluation_mode(
         assert all(torch.equal(state[name], value) for name, value in checkpoint["network_weights"].items())
 
 
+def test_a_checkpoint_cannot_name_what_is_imported(make_run: Any, run_folder: Any) -> None:
+    run = make_run("nnunet")
+    folder = run_folder(run)
+    train(run, folder=folder, device=CPU)
+    checkpoint = torch.load(folder / FINAL, weights_only=True)
+    configuration = checkpoint["init_args"]["plans"]["configurations"]["2d"]
+    configuration["architecture"]["network_class_name"] = "subprocess.Popen"
+    torch.save(checkpoint, folder / FINAL)
+    with pytest.raises(InputError, match=r"asks for 'subprocess\.Popen', in .*checkpoint_final\.pth"):
+        load_network(run.trainer, folder, plan=run.plan, device=CPU)
+
+
 def test_a_network_is_not_loaded_for_another_plan(make_run: Any, run_folder: Any) -> None:
     run = make_run("unet")
     train(run, folder=run_folder(run), device=CPU)

@@ -266,3 +266,22 @@ def test_channels_are_taken_in_the_order_asked_for(tmp_path: Path) -> None:
 def test_no_candidate_slice_is_an_input_error(indices: dict[str, SliceIndex]) -> None:
     with pytest.raises(InputError, match="none of the slices of 1 case"):
         make_sampler(indices, candidates={"case_a": np.array([], dtype=np.int64)})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        [],
+        {"points": [[]]},
+        {"points": [[[1, 2]], 3], "target_pixels": [0, 1]},
+        {"points": [[["a", 2]]], "target_pixels": [0]},
+        {"points": [[[1, 2]]], "target_pixels": ["many"]},
+        {"points": [[[1, 2]], []], "target_pixels": [1]},
+        {"points": [[[10**30, 2]]], "target_pixels": [1]},
+    ],
+)
+def test_what_is_no_list_of_slices_is_refused_by_its_file(tmp_path: Path, content: Any) -> None:
+    folder = tmp_path / "cases"
+    write_json(slice_index_folder(folder) / "case.json", content)
+    with pytest.raises(InputError, match=r"slices.*case\.json"):
+        read_slice_index(folder, "case")
