@@ -83,11 +83,27 @@ def saliency_maps(network: SPDNetwork, embeddings: Tensor) -> Tensor:
 
 
 def saliency_volume(
-    network: SPDNetwork, slices: NDArray[np.float32], *, device: torch.device, batch_size: int = BATCH
+    network: SPDNetwork,
+    slices: NDArray[np.float32],
+    *,
+    device: torch.device,
+    batch_size: int = BATCH,
+    only: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float32]:
-    """Saliency maps (Z, R, R) in [0, 1] of slices (Z, 3, R, R) in [-1, 1]."""
-    embeddings = encode_slices(network, slices, device=device, batch_size=batch_size)
-    return np.concatenate([saliency_maps(network, batch).cpu().numpy() for batch in embeddings])
+    """Saliency maps (Z, R, R) in [0, 1] of slices (Z, 3, R, R) in [-1, 1]; 0 on those that ``only`` (Z) leaves out."""
+    embeddings = encode_slices(network, slices, device=device, batch_size=batch_size, only=only)
+    return saliency_of(network, embeddings, of=np.ones(len(slices), bool) if only is None else only)
+
+
+def saliency_of(network: SPDNetwork, embeddings: Iterable[Tensor], *, of: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Saliency maps (Z, R, R) in [0, 1] from the embeddings, in batches, of the slices ``of`` (Z); 0 on the others."""
+    maps = np.zeros((len(of), network.resolution, network.resolution), np.float32)
+    encoded = np.flatnonzero(of)
+    done = 0
+    for batch in embeddings:
+        maps[encoded[done : done + len(batch)]] = saliency_maps(network, batch).cpu().numpy()
+        done += len(batch)
+    return maps
 
 
 def distil_slices(

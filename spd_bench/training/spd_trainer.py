@@ -285,9 +285,7 @@ class SPDTrainer(PromptTrainer):
             volume = self._load_volume(case)
             # Elsewhere no point could become a prompt, whatever the saliency is.
             asked = slices_with_candidates(volume.points, context=context)
-            saliency = np.zeros((len(volume.slices), *volume.slices.shape[2:]), np.float32)
-            if asked.any():
-                saliency[asked] = saliency_volume(self.network, volume.slices[asked], device=self.device)
+            saliency = saliency_volume(self.network, volume.slices, device=self.device, only=asked)
             return SalientCase(saliency=saliency, points=volume.points, masks=volume.masks)
 
         found = on_main(

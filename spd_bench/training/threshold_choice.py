@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spd_bench.models.distillation import distill_prompts, slices_with_candidates
-from spd_bench.models.inference import BATCH, encode_slices, saliency_maps
+from spd_bench.models.inference import BATCH, encode_slices, saliency_of
 from spd_bench.models.precision import precision
 from spd_bench.models.prompt_quality import NO_PROMPTS, PromptQuality, prompt_quality
 from spd_bench.models.spd import SPDNetwork
@@ -114,9 +114,7 @@ class _Trial:
         self._rows = {int(z): row for row, z in enumerate(np.flatnonzero(asked))}
         batches = list(encode_slices(network, volume.slices, device=device, only=asked))
         self._embeddings = torch.cat(batches) if batches else None
-        self._saliency = np.zeros((len(volume.slices), *volume.slices.shape[2:]), np.float32)
-        if batches:
-            self._saliency[asked] = np.concatenate([saliency_maps(network, batch).cpu().numpy() for batch in batches])
+        self._saliency = saliency_of(network, batches, of=asked)
 
     def distilled(self, threshold: float) -> Points:
         """The points that a threshold confirms."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 import warnings
@@ -137,6 +138,8 @@ class TrackedTrainer(nnUNetTrainer):
             self.save_checkpoint(str(Path(self.output_folder, LATEST)))
         if is_main() and (last or (self.current_epoch + 1) % _PLOT_EVERY == 0):
             self.logger.plot_progress_png(self.output_folder)
+            # Figures are full of cycles: 70 MB each would stay until Python thinks of it, hundreds of epochs later.
+            gc.collect()
         self.current_epoch += 1
 
     def save_checkpoint(self, filename: str) -> None:

@@ -211,6 +211,15 @@ def test_the_saliency_volume_is_that_of_the_segmentation(network: SPDNetwork) ->
     )
 
 
+def test_saliency_of_some_slices_is_theirs_and_nothing_elsewhere(network: SPDNetwork) -> None:
+    slices = make_slices()
+    only = np.arange(len(slices)) % 3 == 1
+    maps = saliency_volume(network, slices, device=CPU, batch_size=2, only=only)
+    np.testing.assert_array_equal(maps[only], saliency_volume(network, slices[only], device=CPU, batch_size=2))
+    assert not maps[~only].any()
+    assert not saliency_volume(network, slices, device=CPU, only=np.zeros(len(slices), bool)).any()
+
+
 def test_prediction_leaves_the_network_in_evaluation_mode_and_needs_no_gradients(network: SPDNetwork) -> None:
     network.train()
     first = segment(network)

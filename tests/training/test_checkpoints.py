@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import pathlib
 import platform
 import socket
 import subprocess
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
+from nnunetv2.training.logging.nnunet_logger import LocalLogger
 from scipy.spatial import cKDTree
 
 from spd_bench.errors import InputError
@@ -280,3 +285,26 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
         (tmp_path / "run.json").write_text(json.dumps(content | {field: value}))
         with pytest.raises(InputError, match=rf"not a run record \({field} is .*run\.json"):
             read_record(tmp_path)
+
+
+def test_the_figures_of_the_progress_do_not_pile_up(
+    make_run: Any, run_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[weakref.ref[Figure]] = []
+    alive: list[int] = []
+
+    def plot(self: LocalLogger, output_folder: str) -> None:
+        figure = plt.figure()
+        plt.close(figure)
+        alive.append(sum(one() is not None for one in drawn))
+        drawn.append(weakref.ref(figure))
+
+    monkeypatch.setattr(LocalLogger, "plot_progress_png", plot)
+    monkeypatch.setattr("spd_bench.training.tracked._PLOT_EVERY", 1)
+    run = make_run("unet", epochs=4)
+    gc.disable()
+    try:
+        train(run, folder=run_folder(run), device=CPU)
+    finally:
+        gc.enable()
+    assert alive == [0, 0, 0, 0]

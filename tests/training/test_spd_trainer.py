@@ -364,7 +364,7 @@ def test_prompt_quality_in_the_notes_is_that_of_the_validation_cases(
 def test_points_reach_the_neighbours_that_the_plan_names(
     trainer: SPDTrainer, planned: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def sure(network: Any, slices: Any, *, device: torch.device) -> Any:
+    def sure(network: Any, slices: Any, *, device: torch.device, only: Any) -> Any:
         return np.ones((len(slices), SIZE, SIZE), np.float32)
 
     monkeypatch.setattr("spd_bench.training.spd_trainer.saliency_volume", sure)
