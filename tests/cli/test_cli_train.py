@@ -86,6 +86,7 @@ def test_an_interrupted_training_is_continued(
     assert "stopped" in capsys.readouterr().err
     assert "other training settings" in error_of([*call, "--continue", "--seed", "1"], capsys)
     assert main([*call, "--continue"]) == 0
+    capsys.readouterr()
     assert "nothing to continue" in error_of([*call, "--continue"], capsys)
 
 
