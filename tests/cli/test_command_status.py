@@ -37,6 +37,8 @@ def test_a_stopped_command_says_so_in_one_line_and_cleans_up(
     number: signal.Signals, status: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
+    # A shell's background job begins with SIGINT ignored.
+    interrupted = signal.signal(signal.SIGINT, signal.default_int_handler)
     unwound = []
 
     def body(_: argparse.Namespace) -> None:
@@ -46,7 +48,10 @@ def test_a_stopped_command_says_so_in_one_line_and_cleans_up(
         finally:
             unwound.append(True)
 
-    assert run_command(body, command_parser(name="x", description="", example="x"), []) == status
+    try:
+        assert run_command(body, command_parser(name="x", description="", example="x"), []) == status
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
     assert unwound
     assert capsys.readouterr().err.strip() == "stopped: what was complete is kept (training: every whole epoch)"
     assert signal.getsignal(signal.SIGTERM) is before
