@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.pool import ThreadPool
@@ -29,6 +30,10 @@ from spd_bench.raw.writer import RawDatasetWriter
 # The same examples in every run: a failure is there for everyone.
 settings.register_profile("reproducible", derandomize=True)
 settings.load_profile("reproducible")
+
+# A shell's background job begins with SIGINT ignored, and its children inherit that: no test could interrupt anything.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # On tiny tensors a second thread only waits for the first, and on a busy machine it waits very long.
 torch.set_num_threads(1)
