@@ -10,6 +10,7 @@ Alone, a process is the main one of one, and nothing of this costs anything.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -60,6 +61,10 @@ def joined(device: torch.device) -> Iterator[None]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
     yield
     # Not after an error: NCCL would wait for processes that no longer answer, and torchrun ends them all.
+    # A trainer in a reference cycle holds on to the group, whose threads would then be ended with the interpreter's.
+    gc.collect()
+    # Nobody leaves while another is still talking.
+    dist.barrier()
     dist.destroy_process_group()
 
 
