@@ -12,7 +12,7 @@ from benchmarks.ti_phantom_prompts import THRESHOLDS
 from spd_bench.evaluation.volume_dice import patient_interval
 from spd_bench.models.builtin_weights import BUILTIN, RANDOM
 
-_METRICS = ("volumetric_dice", "foreground_dice")
+_METRICS = ("volumetric_dice", "foreground_dice", "average_dice")
 _NEARLY = 0.03
 _INDIFFERENT = tuple(threshold for threshold in THRESHOLDS if 0.3 <= threshold <= 0.8)
 

@@ -20,7 +20,8 @@ def frame(level: dict[str, float], *, cost: dict[str, float], tau_slope: float =
 
     def add(value: float, case: str, **facts: object) -> None:
         score = value + shared[case]
-        rows.append({"case": case, "volumetric_dice": score, "foreground_dice": score, **facts})
+        scores = dict.fromkeys(("volumetric_dice", "foreground_dice", "average_dice"), score)
+        rows.append({"case": case, **scores, **facts})
 
     for seed in range(2):
         for case in CASES:
