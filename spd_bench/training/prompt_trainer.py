@@ -22,7 +22,7 @@ from spd_bench.losses import LossSettings, segmentation_loss
 from spd_bench.models.checkpointing import can_checkpoint, set_gradient_checkpointing
 from spd_bench.models.precision import precision
 from spd_bench.training.batch_stream import BatchStream
-from spd_bench.training.distributed import every_row, place_on_machine, processes
+from spd_bench.training.distributed import every_row, is_main, place_on_machine, processes
 from spd_bench.training.replica import Outputs, replicated, whole_outputs, whole_targets
 from spd_bench.training.schedules import optimizer_and_schedule
 from spd_bench.training.settings import TrainingSettings
@@ -258,6 +258,13 @@ class PromptTrainer(TrackedTrainer):
 
     def _stream(self, cases: list[str], sampler: WindowSampler) -> BatchStream:
         return BatchStream(dataset=self.window_dataset(cases), sampler=sampler, workers=self.workers)
+
+    def on_train_start(self) -> None:
+        """Read the data; the main process leaves nnU-Net's files beside the results."""
+        if is_main():
+            super().on_train_start()
+        else:
+            self.dataloader_train, self.dataloader_val = self.get_dataloaders()
 
     def on_train_epoch_start(self) -> None:
         """Start the epoch's batches."""

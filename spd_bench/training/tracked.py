@@ -98,13 +98,6 @@ class TrackedTrainer(nnUNetTrainer):
         with tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, disable=hidden) as self.progress:
             super().run_training()
 
-    def on_train_start(self) -> None:
-        """Read the data, and leave nnU-Net's files beside the results."""
-        if is_main():
-            super().on_train_start()
-        else:
-            self.dataloader_train, self.dataloader_val = self.get_dataloaders()
-
     def on_epoch_start(self) -> None:
         """Seed the epoch, so that a continued run draws what an uninterrupted one would have drawn."""
         self._seed(self.current_epoch)

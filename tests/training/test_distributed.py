@@ -62,7 +62,9 @@ def run_python(
     if modules is not None:
         environment["PYTHONPATH"] = str(modules)
     call = [sys.executable, *arguments]
-    return subprocess.run(call, env=environment, capture_output=True, text=True, timeout=300, check=False, cwd=results)
+    return subprocess.run(
+        call, env=environment, capture_output=True, encoding="utf-8", timeout=300, check=False, cwd=results
+    )
 
 
 def final(results: Path, plan: Plan, name: str) -> dict[str, Any]:
