@@ -34,7 +34,10 @@ from spd_bench.models.builtin_weights import BUILTIN, RANDOM
 from spd_bench.report import ReportSettings
 from spd_bench.storage import atomic_path
 
-_ROWS = ("empty", "sam", "sam_tuning", "medsam", "msa", "sam_refiner", "unet", "nnunet", "spd", "sam_consensus")
+_ROWS = (
+    *("empty", "sam", "sam_tuning", "medsam", "msa", "sam_refiner", "sam_refiner_points"),
+    *("unet", "nnunet", "spd", "sam_consensus"),
+)
 _FROM_SCRATCH = ("sam_tuning", "spd")
 # Small enough to be kept beside the tables.
 _REPORT = ReportSettings(cases=6, megabytes=2.0)
