@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Never
 
 import torch
 
@@ -15,7 +18,7 @@ from spd_bench.cli.options import budget_of, device_of
 from spd_bench.errors import InputError
 from spd_bench.methods.fitting import check_processes
 from spd_bench.methods.registry import get_method
-from spd_bench.training.distributed import joined, place_on_machine, will_be_main
+from spd_bench.training.distributed import joined, place_on_machine, started_by_torchrun, will_be_main
 from spd_bench.training.launching import run_processes
 
 # What is wrong for all processes is told by the main one, and torchrun ends the others while they wait for it.
@@ -48,6 +51,19 @@ def _check_gpus(arguments: argparse.Namespace) -> None:
         raise InputError(f"--num-gpus {count}, but --device {device} is one", remedy="give --device cuda")
     if device.type == "cuda" and count > available:
         raise InputError(f"--num-gpus {count}: there are {available} here", remedy=f"give at most {available}")
+
+
+def leave(status: int) -> Never:
+    """End this process, the whole work of which is done, with an exit status.
+
+    One of several ends at once: the threads of a process group that is still alive, as after an error, would abort an
+    interpreter that takes its leave ("terminate called without an active exception").
+    """
+    if started_by_torchrun():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def run_among_others(body: Body, arguments: argparse.Namespace) -> int:

@@ -77,4 +77,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    ended = main()
+    # torch is loaded by now; before, it would make --help wait.
+    from spd_bench.cli.many_processes import leave
+
+    leave(ended)
