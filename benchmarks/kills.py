@@ -12,7 +12,6 @@ SPD's Stage I has 30 % of the epochs. OUTPUT gets kills.json.
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import sys
 from collections import Counter
@@ -23,8 +22,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.killing import Killer, Moment, TrainingCommand
-from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
+from benchmarks.killing import Killer, Moment
+from benchmarks.withstanding import endurance_parser, endurance_plan, fresh_training, write_claim
 from spd_bench.methods.method import Method
 from spd_bench.methods.registry import get_method
 from spd_bench.planning.plan import Plan
@@ -76,16 +75,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _killed_run(method: Method, plan: Plan, *, workers: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """Train undisturbed, train killed, compare."""
-    results = arguments.work / f"{method.name}_workers_{workers}"
-    shutil.rmtree(results, ignore_errors=True)
-    os.environ.update({"nnUNet_results": str(results)})
-    command = TrainingCommand(
-        arguments=(
-            *("-d", plan.dataset, "-m", method.name, "--device", "cpu", "--workers", str(workers)),
-            *("--epochs", str(arguments.epochs), "--iterations", str(arguments.iterations), "--batch-size", "4"),
-            *_OWN_OPTIONS.get(method.name, ()),
-        ),
-        folder=method.run_folder(results, plan, 0),
+    command = fresh_training(
+        arguments.work / f"{method.name}_workers_{workers}",
+        method.name,
+        plan,
+        epochs=arguments.epochs,
+        iterations=arguments.iterations,
+        batch_size=4,
+        options=("--workers", str(workers), *_OWN_OPTIONS.get(method.name, ())),
     )
     seconds = command.run()
     expected = outcome(command.folder)

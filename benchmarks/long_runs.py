@@ -11,8 +11,6 @@ half is left to allocators and caches. OUTPUT gets memory.json and memory.png.
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -25,8 +23,7 @@ import psutil
 from tqdm import tqdm
 
 from benchmarks.killing import TrainingCommand
-from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
-from spd_bench.methods.registry import get_method
+from benchmarks.withstanding import endurance_parser, endurance_plan, fresh_training, write_claim
 from spd_bench.planning.plan import Plan
 from spd_bench.storage import atomic_path
 
@@ -82,16 +79,15 @@ def _row(name: str, workers: int, mb: Sequence[float]) -> dict[str, Any]:
 
 def _memory_of_run(name: str, plan: Plan, *, workers: int, arguments: argparse.Namespace) -> list[float]:
     """MB after each epoch but the last, which ends with the run."""
-    results = arguments.work / f"memory_{name}_{workers}"
-    shutil.rmtree(results, ignore_errors=True)
-    os.environ.update({"nnUNet_results": str(results)})
     own = ("--set", f"spd.stage_one_share={_STAGE_ONE_SHARE}") if name == "spd" else ()
-    command = TrainingCommand(
-        arguments=(
-            *("-d", plan.dataset, "-m", name, "--device", "cpu", "--workers", str(workers)),
-            *("--epochs", str(arguments.epochs), "--iterations", "2", "--batch-size", "4", *own),
-        ),
-        folder=get_method(name).run_folder(results, plan, 0),
+    command = fresh_training(
+        arguments.work / f"memory_{name}_{workers}",
+        name,
+        plan,
+        epochs=arguments.epochs,
+        iterations=2,
+        batch_size=4,
+        options=("--workers", str(workers), *own),
     )
     epochs = tqdm(_saved_epochs(command), f"{name}, {workers} workers", total=arguments.epochs - 1, unit="epoch")
     return [_resident_mb(process) for process in epochs]

@@ -11,8 +11,6 @@ with the steps. OUTPUT gets ranks.json; exit 1 where losses differ by more than 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -20,10 +18,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.killing import TrainingCommand
 from benchmarks.kills import outcome
-from benchmarks.withstanding import endurance_parser, endurance_plan, write_claim
-from spd_bench.methods.registry import get_method
+from benchmarks.withstanding import endurance_parser, endurance_plan, fresh_training, write_claim
 from spd_bench.planning.plan import Plan
 
 _MOST = 1e-4
@@ -51,15 +47,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _losses(method: str, plan: Plan, *, processes: int, arguments: argparse.Namespace) -> dict[str, Any]:
     """The losses of every epoch of a run with so many processes."""
-    results = arguments.work / f"ranks_{method}_{processes}"
-    shutil.rmtree(results, ignore_errors=True)
-    os.environ.update({"nnUNet_results": str(results)})
-    command = TrainingCommand(
-        arguments=(
-            *("-d", plan.dataset, "-m", method, "--device", "cpu", "--workers", "0", "--num-gpus", str(processes)),
-            *("--epochs", str(arguments.epochs), "--iterations", str(arguments.iterations), "--batch-size", "16"),
-        ),
-        folder=get_method(method).run_folder(results, plan, 0),
+    command = fresh_training(
+        arguments.work / f"ranks_{method}_{processes}",
+        method,
+        plan,
+        epochs=arguments.epochs,
+        iterations=arguments.iterations,
+        batch_size=16,
+        options=("--workers", "0", "--num-gpus", str(processes)),
     )
     command.run()
     log: dict[str, Any] = outcome(command.folder)["log"]
